@@ -1,0 +1,1 @@
+//! Rehearsals: faults, scenarios, simulator, fake provider, scorekeeper.

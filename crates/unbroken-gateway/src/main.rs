@@ -1,0 +1,2 @@
+//! The `unbroken` program.
+fn main() {}

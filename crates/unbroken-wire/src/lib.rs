@@ -1,0 +1,1 @@
+//! What is said: AI API dialects on the wire, to and from one neutral form.
