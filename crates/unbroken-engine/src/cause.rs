@@ -232,6 +232,114 @@ impl FailureCause {
         }
     }
 
+    /// Whether the target may be asked once more within the same call when nobody else is left.
+    #[must_use]
+    pub const fn may_revisit(self) -> bool {
+        match self {
+            Self::Unreachable(_)
+            | Self::StaleConnection
+            | Self::ConnectionLost
+            | Self::TargetError { .. }
+            | Self::EdgeError { .. }
+            | Self::Overloaded { .. }
+            | Self::RateLimited { .. }
+            | Self::Malformed
+            | Self::EmptyAnswer
+            | Self::Truncated => true,
+            // A silent target has cost its time already (engine.md section 0, decision 5).
+            Self::Silent
+            | Self::Stalled
+            | Self::QuotaExhausted { .. }
+            | Self::KeyRejected
+            | Self::ModelGone
+            | Self::TargetCannot(_)
+            | Self::PolicyRefused { .. }
+            | Self::InvalidRequest { .. }
+            | Self::Misconfigured { .. }
+            | Self::OutOfTime => false,
+        }
+    }
+
+    /// Whether the failure shows that the endpoint's network and edge work.
+    #[must_use]
+    pub const fn proves_reachable(self) -> bool {
+        match self {
+            Self::TargetError { .. }
+            | Self::Overloaded { .. }
+            | Self::RateLimited { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::KeyRejected
+            | Self::ModelGone
+            | Self::Malformed
+            | Self::EmptyAnswer
+            | Self::Truncated
+            | Self::Stalled
+            | Self::PolicyRefused { .. }
+            | Self::InvalidRequest { .. }
+            | Self::Misconfigured { .. } => true,
+            // `TargetCannot` may have been found out without sending anything.
+            Self::Unreachable(_)
+            | Self::StaleConnection
+            | Self::ConnectionLost
+            | Self::Silent
+            | Self::EdgeError { .. }
+            | Self::TargetCannot(_)
+            | Self::OutOfTime => false,
+        }
+    }
+
+    /// Whether the failure shows that the target accepts the key.
+    #[must_use]
+    pub const fn proves_key(self) -> bool {
+        match self {
+            Self::RateLimited { .. } | Self::PolicyRefused { .. } => true,
+            Self::Unreachable(_)
+            | Self::StaleConnection
+            | Self::ConnectionLost
+            | Self::Silent
+            | Self::TargetError { .. }
+            | Self::EdgeError { .. }
+            | Self::Overloaded { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::KeyRejected
+            | Self::ModelGone
+            | Self::Malformed
+            | Self::EmptyAnswer
+            | Self::Truncated
+            | Self::Stalled
+            | Self::TargetCannot(_)
+            | Self::InvalidRequest { .. }
+            | Self::Misconfigured { .. }
+            | Self::OutOfTime => false,
+        }
+    }
+
+    /// Whether the failure shows that the target serves the model: it understood and said no.
+    #[must_use]
+    pub const fn proves_serving(self) -> bool {
+        match self {
+            Self::PolicyRefused { .. } | Self::InvalidRequest { .. } => true,
+            Self::Unreachable(_)
+            | Self::StaleConnection
+            | Self::ConnectionLost
+            | Self::Silent
+            | Self::TargetError { .. }
+            | Self::EdgeError { .. }
+            | Self::Overloaded { .. }
+            | Self::RateLimited { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::KeyRejected
+            | Self::ModelGone
+            | Self::Malformed
+            | Self::EmptyAnswer
+            | Self::Truncated
+            | Self::Stalled
+            | Self::TargetCannot(_)
+            | Self::Misconfigured { .. }
+            | Self::OutOfTime => false,
+        }
+    }
+
     /// The cause's short name, for logs, metrics and headers.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -270,8 +378,12 @@ impl fmt::Display for FailureCause {
         match self {
             Self::Unreachable(Unreachable::Dns) => f.write_str("its name did not resolve"),
             Self::Unreachable(Unreachable::Tcp) => f.write_str("it could not be connected to"),
-            Self::Unreachable(Unreachable::Tls) => f.write_str("no TLS connection to it was agreed"),
-            Self::Unreachable(Unreachable::TimedOut) => f.write_str("connecting to it took too long"),
+            Self::Unreachable(Unreachable::Tls) => {
+                f.write_str("no TLS connection to it was agreed")
+            }
+            Self::Unreachable(Unreachable::TimedOut) => {
+                f.write_str("connecting to it took too long")
+            }
             Self::StaleConnection => f.write_str("a pooled connection to it was already closed"),
             Self::ConnectionLost => f.write_str("the connection was lost before it answered"),
             Self::Silent => f.write_str("it stayed silent for too long"),

@@ -1,0 +1,296 @@
+//! After a failure, or at the start: who is asked, when, or why nobody.
+
+use alloc::vec::Vec;
+
+use super::{
+    Attempt, AttemptId, AttemptResult, Call, Command, Duration, Event, Failure, FailureCause,
+    Fleet, Outcome, Phase, RESENDS_MAX, Stage, Timestamp, Tried, Why,
+};
+use crate::breaker::Standing;
+use crate::cause::Remedy;
+use crate::choose::{Pick, View, pick, untried_and_admitted};
+use crate::target::is_same_model;
+
+/// While a call waits for somebody to become ready it looks this often: another call's probe may
+/// have succeeded meanwhile.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
+
+impl Call {
+    /// The running attempt failed: learn, then go on.
+    pub(super) fn failed(&mut self, fleet: &mut Fleet, cause: FailureCause, now: Timestamp) {
+        let Some(attempt) = self.stop(fleet, AttemptResult::Failed(cause), now) else { return };
+        let index = attempt.candidate;
+        let Some(candidate) = self.candidates.get_mut(index) else { return };
+        candidate.last = Some(cause);
+        fleet.failed(candidate.target, attempt.permits, cause, now);
+        if let Some(tried) = self.trail.last_mut() {
+            tried.cause = Some(cause);
+        }
+        if attempt.phase == Phase::Delivering {
+            self.fail(fleet, Failure::Broken { attempt: attempt.id, cause }, now);
+            return;
+        }
+        match cause.remedy() {
+            Remedy::Tell if cause == FailureCause::OutOfTime => self.give_up(fleet, now),
+            Remedy::Tell => self.fail(fleet, Failure::Tell { attempt: attempt.id }, now),
+            Remedy::Resend if self.resends < RESENDS_MAX => {
+                self.resends += 1;
+                self.go_on_with(fleet, Some((index, Why::Resend)), now);
+            }
+            Remedy::RetryOrFailOver => match self.patient_retry(fleet, index, cause, now) {
+                Some(until) => self.wait(fleet, until, Some((index, Why::Retry)), now),
+                None => self.go_on(fleet, now),
+            },
+            Remedy::FailOverOrTell => {
+                self.told = self.told.or(Some(attempt.id));
+                self.go_on(fleet, now);
+            }
+            Remedy::Resend | Remedy::FailOver => self.go_on(fleet, now),
+        }
+    }
+
+    /// When to ask the same target once more before a different model is asked; `None` to go on
+    /// at once. Source: engine.md section 0, decision 5.
+    fn patient_retry(
+        &self,
+        fleet: &mut Fleet,
+        index: usize,
+        cause: FailureCause,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let candidate = self.candidates.get(index)?;
+        let retry = fleet.config.retry;
+        let is_first_try = candidate.tries == 1 && self.client_retries == 0;
+        if !is_first_try || retry.revisits == 0 || retry.patience.is_zero() {
+            return None;
+        }
+        let same_model_is_ready = self.candidates.iter().any(|other| {
+            other.tries == 0
+                && is_same_model(&other.model, &candidate.model)
+                && !matches!(fleet.standing(other.target, now), Standing::Refused { .. })
+        });
+        if same_model_is_ready {
+            return None;
+        }
+        let pause = retry.backoff.wait(0, &mut fleet.random);
+        let until = match fleet.standing(candidate.target, now) {
+            Standing::Refused { retry_at } if is_announced(cause) => retry_at.max(now + pause),
+            // The breaker is open: this target is known to be ill.
+            Standing::Refused { .. } => return None,
+            Standing::Ready | Standing::Share(_) | Standing::Probe => now + pause,
+        };
+        let left = retry.patience.saturating_sub(self.waited);
+        (until.since(now) <= left && until < self.ends).then_some(until)
+    }
+
+    /// Asks whoever is next.
+    pub(super) fn go_on(&mut self, fleet: &mut Fleet, now: Timestamp) {
+        self.go_on_with(fleet, None, now);
+    }
+
+    /// Asks the candidate that was chosen before, if it still may be asked, or whoever is next.
+    pub(super) fn go_on_with(
+        &mut self,
+        fleet: &mut Fleet,
+        chosen: Option<(usize, Why)>,
+        now: Timestamp,
+    ) {
+        if self.attempts_left(fleet) == 0 || now >= self.ends {
+            self.give_up(fleet, now);
+            return;
+        }
+        let views = self.views(fleet, now);
+        if let Some((index, why)) = chosen
+            && views.get(index).is_some_and(|v| !matches!(v.standing, Standing::Refused { .. }))
+            && (why == Why::Resend || fleet.budget.withdraw())
+        {
+            self.start(fleet, index, why, &views, now);
+            return;
+        }
+        match pick(&views, self.trail.is_empty()) {
+            Pick::Send(index) if self.may_fail_over(fleet) => {
+                let why = if self.trail.is_empty() { Why::First } else { Why::Failover };
+                self.start(fleet, index, why, &views, now);
+            }
+            Pick::Revisit(index) if chosen.is_some() => {
+                // Its pause is over: it was waited for.
+                if fleet.budget.withdraw() {
+                    self.start(fleet, index, Why::Retry, &views, now);
+                } else {
+                    self.refuse_retry(fleet, now);
+                }
+            }
+            Pick::Revisit(index) => self.pause_before(fleet, index, now),
+            Pick::Later(at) => self.wait_for_anybody(fleet, at, now),
+            Pick::Send(_) => self.refuse_retry(fleet, now),
+            Pick::Nobody => self.give_up(fleet, now),
+        }
+    }
+
+    /// The first failover of a call is free; every further one is paid from the budget.
+    fn may_fail_over(&mut self, fleet: &mut Fleet) -> bool {
+        if self.trail.is_empty() {
+            return true;
+        }
+        self.failovers += 1;
+        // What never reached a target costs no target anything.
+        let was_sent = self.trail.iter().filter(|tried| !is_unsent(tried.cause)).count();
+        self.failovers == 1 || was_sent <= 1 || fleet.budget.withdraw()
+    }
+
+    fn refuse_retry(&mut self, fleet: &mut Fleet, now: Timestamp) {
+        fleet.emit(Event::RetryRefused { call: self.id });
+        self.give_up(fleet, now);
+    }
+
+    /// Nobody else is left: the same target again, after a growing pause.
+    fn pause_before(&mut self, fleet: &mut Fleet, index: usize, now: Timestamp) {
+        let tries = self.candidates.get(index).map_or(1, |candidate| candidate.tries);
+        let pause = fleet.config.retry.backoff.wait(tries - 1, &mut fleet.random);
+        self.wait(fleet, now + pause, Some((index, Why::Retry)), now);
+    }
+
+    /// Everybody refuses: wait a little if that helps within the call's patience.
+    fn wait_for_anybody(&mut self, fleet: &mut Fleet, at: Timestamp, now: Timestamp) {
+        let left = fleet.config.retry.patience.saturating_sub(self.waited);
+        if at.since(now) > left || left.is_zero() {
+            self.give_up(fleet, now);
+        } else {
+            let until = at.min(now + LOOK_AGAIN_AFTER).max(now + Duration::from_millis(1));
+            self.wait(fleet, until, None, now);
+        }
+    }
+
+    fn wait(
+        &mut self,
+        fleet: &mut Fleet,
+        until: Timestamp,
+        then: Option<(usize, Why)>,
+        now: Timestamp,
+    ) {
+        let wait = until.since(now);
+        // Looking again and again is one wait.
+        if then.is_some() || self.waited.is_zero() {
+            fleet.emit(Event::CallWaits { call: self.id, wait });
+        }
+        self.waited = self.waited.saturating_add(wait);
+        self.stage = Stage::Waiting { until, then };
+    }
+
+    fn start(&mut self, fleet: &mut Fleet, index: usize, why: Why, views: &[View], now: Timestamp) {
+        let Some(candidate) = self.candidates.get_mut(index) else { return };
+        let Some(permits) = fleet.admit(candidate.target, now) else { return };
+        candidate.tries += 1;
+        let (target, label) = (candidate.target, candidate.label.clone());
+        let behind = self.behind(index, views, fleet);
+        self.trail.push(Tried { target, cause: None });
+        let id = AttemptId(u32::try_from(self.trail.len()).unwrap_or(u32::MAX));
+        self.stage = Stage::Running(Attempt {
+            id,
+            candidate: index,
+            permits,
+            phase: Phase::Connecting,
+            started: now,
+            connect_by: now + self.limits.connect,
+            content_by: self.content_by(behind, index, views, now),
+            alive_at: now,
+            content_at: now,
+        });
+        self.commands.push_back(Command::Start { attempt: id, target });
+        fleet.emit(Event::AttemptStarted { call: self.id, attempt: id.0, target: label, why });
+    }
+
+    /// How many other candidates could still be asked after this one.
+    fn behind(&self, index: usize, views: &[View], fleet: &Fleet) -> u32 {
+        let untried = untried_and_admitted(views);
+        let is_untried = views.get(index).is_some_and(|view| !view.tried);
+        let others =
+            u32::try_from(untried).unwrap_or(u32::MAX) - u32::from(is_untried && untried > 0);
+        others.min(self.attempts_left(fleet).saturating_sub(1))
+    }
+
+    fn content_by(&self, behind: u32, index: usize, views: &[View], now: Timestamp) -> Timestamp {
+        let by = self.limits.first_content_by(self.kind, behind, now, self.ends);
+        // A probe that nobody stands behind is a shot in the dark: the client should hear soon
+        // that everything is down.
+        let is_shot_in_the_dark =
+            views.get(index).is_some_and(|v| matches!(v.standing, Standing::Refused { .. }));
+        if is_shot_in_the_dark { by.min(now + self.limits.first_content(self.kind)) } else { by }
+    }
+
+    fn views(&self, fleet: &Fleet, now: Timestamp) -> Vec<View> {
+        let revisits = if self.client_retries > 0 { 0 } else { fleet.config.retry.revisits };
+        let view = |candidate: &super::Candidate| View {
+            standing: fleet.standing(candidate.target, now),
+            tried: candidate.tries > 0,
+            may_revisit: candidate.tries <= revisits
+                && candidate.last.is_some_and(FailureCause::may_revisit),
+            draw: candidate.draw,
+            may_probe_early: fleet.may_probe_early(candidate.target, now),
+            asked_at: fleet.asked_at(candidate.target),
+        };
+        self.candidates.iter().map(view).collect()
+    }
+
+    fn attempts_left(&self, fleet: &Fleet) -> u32 {
+        let made = u32::try_from(self.trail.len()).unwrap_or(u32::MAX);
+        fleet.config.retry.max_attempts.saturating_sub(made.saturating_sub(self.resends))
+    }
+
+    /// Nobody is left to ask.
+    pub(super) fn give_up(&mut self, fleet: &mut Fleet, now: Timestamp) {
+        let target_could_be_to_blame = |tried: &Tried| {
+            tried.cause.is_none_or(|cause| cause.remedy() != Remedy::FailOverOrTell)
+        };
+        if let Some(attempt) = self.told
+            && !self.trail.iter().any(target_could_be_to_blame)
+        {
+            self.fail(fleet, Failure::Tell { attempt }, now);
+            return;
+        }
+        let waits = self.candidates.iter().filter_map(|c| fleet.refusal(c.target, now));
+        let retry_at = waits.map(|refusal| refusal.retry_at).min();
+        let only_rate_limits = self.only_rate_limits(fleet, now);
+        self.fail(fleet, Failure::Exhausted { only_rate_limits, retry_at }, now);
+    }
+
+    fn only_rate_limits(&self, fleet: &Fleet, now: Timestamp) -> bool {
+        use crate::event::CellKind::{Capacity, Quota};
+        !self.candidates.is_empty()
+            && self.candidates.iter().all(|candidate| match candidate.last {
+                Some(FailureCause::RateLimited { .. } | FailureCause::QuotaExhausted { .. }) => {
+                    true
+                }
+                Some(_) => false,
+                None => fleet
+                    .refusal(candidate.target, now)
+                    .is_some_and(|refusal| matches!(refusal.cell, Capacity | Quota)),
+            })
+    }
+
+    fn fail(&mut self, fleet: &mut Fleet, failure: Failure, now: Timestamp) {
+        let outcome = match failure {
+            Failure::Tell { .. } => Outcome::Told,
+            Failure::Exhausted { .. } => Outcome::Failed,
+            Failure::Broken { .. } => Outcome::Broken,
+        };
+        self.commands.push_back(Command::Fail(failure));
+        self.end(fleet, outcome, now);
+    }
+}
+
+/// Whether the target named, or we chose for it, a time at which it will be ready again.
+const fn is_announced(cause: FailureCause) -> bool {
+    matches!(cause, FailureCause::RateLimited { .. } | FailureCause::Overloaded { .. })
+}
+
+const fn is_unsent(cause: Option<FailureCause>) -> bool {
+    matches!(
+        cause,
+        Some(
+            FailureCause::Unreachable(_)
+                | FailureCause::StaleConnection
+                | FailureCause::TargetCannot(_)
+        )
+    )
+}

@@ -1,0 +1,112 @@
+//! How long may each part of a call take? One budget of time, split over its attempts.
+//!
+//! An attempt that has others behind it gives up early enough for them to get their turn. The last
+//! one gets all the time that is left: cutting a slow but healthy target when nobody else is left
+//! helps no one.
+//!
+//! Invariants: no attempt's deadline lies beyond the call's; only the last candidate may outlive
+//! its own limit. Source: engine.md 4.7 and section 0, decision 2.
+
+use core::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Limits of time for one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// To connect, name resolution and TLS included. Default: 3 s.
+    pub connect: Duration,
+    /// To a stream's first content, while other targets are left. Default: 10 s.
+    pub first_token: Duration,
+    /// The same for calls that ask the model to reason. Default: 60 s.
+    pub first_token_reasoning: Duration,
+    /// To a whole answer that is not streamed, while other targets are left. Default: 60 s.
+    pub answer: Duration,
+    /// Without any byte once connected and delivering. Default: 45 s (three ping periods).
+    pub silence: Duration,
+    /// Without any content between pings, once delivering. Default: 120 s.
+    pub stall: Duration,
+    /// For the whole call. Default: 600 s, as in the official SDKs.
+    pub total: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            first_token: Duration::from_secs(10),
+            first_token_reasoning: Duration::from_secs(60),
+            answer: Duration::from_secs(60),
+            silence: Duration::from_secs(45),
+            stall: Duration::from_secs(120),
+            total: Duration::from_secs(600),
+        }
+    }
+}
+
+/// What kind of answer a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Events as they come.
+    Stream,
+    /// Events as they come, after a time of reasoning.
+    ReasoningStream,
+    /// Everything at once.
+    Whole,
+}
+
+impl Limits {
+    /// How long an attempt with others behind it may go without content.
+    #[must_use]
+    pub const fn first_content(&self, kind: Kind) -> Duration {
+        match kind {
+            Kind::Stream => self.first_token,
+            Kind::ReasoningStream => self.first_token_reasoning,
+            Kind::Whole => self.answer,
+        }
+    }
+
+    /// When an attempt that is started at `now` must have delivered its first content.
+    ///
+    /// `behind` is the number of candidates after it. Each of them is left as long as this one
+    /// gets, if the call's time suffices; otherwise they share what there is.
+    #[must_use]
+    pub fn first_content_by(
+        &self,
+        kind: Kind,
+        behind: u32,
+        now: Timestamp,
+        call_ends: Timestamp,
+    ) -> Timestamp {
+        if behind == 0 {
+            return call_ends;
+        }
+        let fair_share = call_ends.since(now) / behind.saturating_add(1);
+        now + self.first_content(kind).min(fair_share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_nanos(seconds * 1_000_000_000)
+    }
+
+    #[test]
+    fn the_last_candidate_gets_all_that_is_left() {
+        let limits = Limits::default();
+        assert_eq!(limits.first_content_by(Kind::Stream, 0, at(20), at(600)), at(600));
+        assert_eq!(limits.first_content_by(Kind::Stream, 1, at(20), at(600)), at(30));
+        assert_eq!(limits.first_content_by(Kind::ReasoningStream, 2, at(20), at(600)), at(80));
+        assert_eq!(limits.first_content_by(Kind::Whole, 1, at(20), at(600)), at(80));
+    }
+
+    #[test]
+    fn a_short_call_is_shared_fairly() {
+        let limits = Limits::default();
+        assert_eq!(limits.first_content_by(Kind::Stream, 2, at(0), at(9)), at(3));
+        assert_eq!(limits.first_content_by(Kind::Stream, 1, at(9), at(9)), at(9));
+    }
+}

@@ -1,0 +1,466 @@
+//! What do we know about all targets? The only long-lived state of the engine.
+//!
+//! A target's fitness is the worst of its cells:
+//!
+//! | cell | shared by targets with the same | blocks when |
+//! |---|---|---|
+//! | endpoint | endpoint | it cannot be reached, or its edge fails |
+//! | serving | endpoint and model | the model is not served: the main breaker |
+//! | model | endpoint and model | the endpoint says it does not have the model |
+//! | key | key | the key is not accepted |
+//! | quota | key | the account has no quota or money left |
+//! | capacity | key and model | the key's rate limit is used up |
+//!
+//! Cells are made on first use and bounded; ids are never used again. Source: engine.md 4.1.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use crate::backoff::BackoffConfig;
+use crate::breaker::{Breaker, BreakerConfig, Change, Permit, Standing};
+use crate::call::{Ask, Call};
+use crate::cause::{Blame, FailureCause};
+use crate::cooldown::{Cooldown, CooldownConfig};
+use crate::event::{CellKind, ChangeReason, Event, Health};
+use crate::health::HealthConfig;
+use crate::random::Random;
+use crate::retry_budget::{RetryBudget, RetryBudgetConfig};
+use crate::target::{TargetId, TargetSpec};
+use crate::time::Timestamp;
+
+mod settle;
+
+/// More targets than this are not remembered; the ones unused for longest are forgotten first.
+const TARGETS_MAX: usize = 10_000;
+/// Events that nobody collects are dropped beyond this many, oldest first.
+const EVENTS_MAX: usize = 10_000;
+
+/// Settings of the retries within one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryConfig {
+    /// A call makes no more attempts than this. Default: 6; 16 is the most.
+    ///
+    /// Source: field case R-1.
+    pub max_attempts: u32,
+    /// How often one target may be asked again within a call. Default: 2.
+    pub revisits: u32,
+    /// The longest wait for a target within a call, in total. Default: 3 s; zero for speed.
+    pub patience: Duration,
+    /// Waits between attempts at the same target.
+    pub backoff: BackoffConfig,
+    /// What bounds the attempts of all calls together.
+    pub budget: RetryBudgetConfig,
+}
+
+impl Default for RetryConfig {
+    fn default() -> Self {
+        Self {
+            max_attempts: 6,
+            revisits: 2,
+            patience: Duration::from_secs(3),
+            backoff: BackoffConfig::default(),
+            budget: RetryBudgetConfig::default(),
+        }
+    }
+}
+
+/// Settings of the fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FleetConfig {
+    /// The serving breakers.
+    pub breaker: BreakerConfig,
+    /// The breakers of endpoints.
+    pub endpoint_breaker: BreakerConfig,
+    /// The breakers of keys.
+    pub key_breaker: BreakerConfig,
+    /// Retries within one call.
+    pub retry: RetryConfig,
+    /// Active health checks.
+    pub health: HealthConfig,
+}
+
+impl Default for FleetConfig {
+    fn default() -> Self {
+        Self {
+            breaker: BreakerConfig::default(),
+            endpoint_breaker: BreakerConfig::endpoint(),
+            key_breaker: BreakerConfig::key(),
+            retry: RetryConfig::default(),
+            health: HealthConfig::default(),
+        }
+    }
+}
+
+/// Leave to send one attempt to one target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Permits {
+    endpoint: Option<Permit>,
+    serving: Permit,
+    key: Permit,
+}
+
+/// Why a target is refused, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The cell that refuses.
+    pub cell: CellKind,
+    /// When asking again makes sense.
+    pub retry_at: Timestamp,
+}
+
+/// What a status page shows of one target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetReport {
+    /// The target's label.
+    pub label: Arc<str>,
+    /// The state of its serving breaker.
+    pub state: &'static str,
+    /// What keeps it from being used at the moment.
+    pub refusal: Option<Refusal>,
+    /// The last failure, if it has not succeeded since.
+    pub last_failure: Option<FailureCause>,
+}
+
+#[derive(Debug)]
+struct EndpointCell {
+    breaker: Breaker,
+    check_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct KeyCell {
+    breaker: Breaker,
+    quota: Cooldown,
+}
+
+#[derive(Debug)]
+struct ServingCell {
+    breaker: Breaker,
+    gone: Cooldown,
+    overload: Cooldown,
+}
+
+#[derive(Debug)]
+struct TargetCell {
+    spec: TargetSpec,
+    capacity: Cooldown,
+    last_failure: Option<FailureCause>,
+    used_at: Timestamp,
+    asked_at: Timestamp,
+}
+
+/// Endpoint, model and key: what makes a target.
+type TargetNames = (Arc<str>, Arc<str>, Arc<str>);
+
+/// All targets and what is known about them.
+#[derive(Debug)]
+pub struct Fleet {
+    pub(crate) config: FleetConfig,
+    pub(crate) random: Random,
+    pub(crate) budget: RetryBudget,
+    targets: BTreeMap<TargetId, TargetCell>,
+    ids: BTreeMap<TargetNames, TargetId>,
+    endpoints: BTreeMap<Arc<str>, EndpointCell>,
+    keys: BTreeMap<Arc<str>, KeyCell>,
+    serving: BTreeMap<(Arc<str>, Arc<str>), ServingCell>,
+    turns: BTreeMap<(Arc<str>, usize), u64>,
+    events: VecDeque<Event>,
+    next_target: u64,
+    next_call: u64,
+}
+
+impl Fleet {
+    /// An empty fleet. The same `seed` and the same inputs give the same decisions.
+    #[must_use]
+    pub fn new(mut config: FleetConfig, seed: u64) -> Self {
+        config.retry.max_attempts = config.retry.max_attempts.clamp(1, 16);
+        Self {
+            random: Random::seeded(seed),
+            budget: RetryBudget::new(config.retry.budget),
+            config,
+            targets: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            serving: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            events: VecDeque::new(),
+            next_target: 0,
+            next_call: 0,
+        }
+    }
+
+    /// Begins a call.
+    pub fn begin(&mut self, ask: &Ask, now: Timestamp) -> Call {
+        self.next_call += 1;
+        Call::begin(self, self.next_call, ask, now)
+    }
+
+    /// The oldest event that was not collected yet.
+    pub fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The id of the target of this description, made on first use.
+    pub fn target(&mut self, spec: &TargetSpec, now: Timestamp) -> TargetId {
+        let names = (spec.endpoint.clone(), spec.model.clone(), spec.key.clone());
+        if let Some(id) = self.ids.get(&names) {
+            let id = *id;
+            if let Some(cell) = self.targets.get_mut(&id) {
+                cell.used_at = now;
+            }
+            return id;
+        }
+        if self.targets.len() >= TARGETS_MAX {
+            self.forget_unused(now);
+        }
+        let id = TargetId(self.next_target);
+        self.next_target += 1;
+        self.ids.insert(names, id);
+        self.make_cells(spec, now);
+        let cell = TargetCell {
+            spec: spec.clone(),
+            capacity: Cooldown::default(),
+            last_failure: None,
+            used_at: now,
+            asked_at: Timestamp::ZERO,
+        };
+        self.targets.insert(id, cell);
+        id
+    }
+
+    /// What each target's cells say, in the order in which the targets were made.
+    #[must_use]
+    pub fn report(&self, now: Timestamp) -> alloc::vec::Vec<TargetReport> {
+        let describe = |(id, cell): (&TargetId, &TargetCell)| TargetReport {
+            label: cell.spec.label.clone(),
+            state: self.serving_cell(&cell.spec).map_or("closed", |c| c.breaker.state().name()),
+            refusal: self.refusal(*id, now),
+            last_failure: cell.last_failure,
+        };
+        self.targets.iter().map(describe).collect()
+    }
+
+    /// The endpoint whose health should be checked now, or when to ask again.
+    ///
+    /// # Errors
+    /// The time at which the next check is due; `None` if there is nothing to check.
+    pub fn next_health_check(&mut self, now: Timestamp) -> Result<Arc<str>, Option<Timestamp>> {
+        let health = self.config.health;
+        if !health.enabled {
+            return Err(None);
+        }
+        let due = self.endpoints.iter_mut().min_by_key(|(_, cell)| cell.check_at);
+        let Some((name, cell)) = due else { return Err(None) };
+        if now < cell.check_at {
+            return Err(Some(cell.check_at));
+        }
+        // Another check of this endpoint is not due before this one has ended.
+        cell.check_at = now + health.timeout + health.interval;
+        Ok(name.clone())
+    }
+
+    /// The result of a health check.
+    pub fn health_checked(&mut self, endpoint: &Arc<str>, health: Health, now: Timestamp) {
+        let Some(cell) = self.endpoints.get_mut(endpoint) else { return };
+        let change = match health {
+            Health::Well => cell.breaker.proved_well(now),
+            Health::Ill => cell.breaker.proved_ill(now, &mut self.random),
+            Health::Unclear => None,
+        };
+        let is_ill = !matches!(cell.breaker.standing(now), Standing::Ready);
+        cell.check_at = self.config.health.next(is_ill, now, &mut self.random);
+        self.emit(Event::HealthChecked { endpoint: endpoint.clone(), health });
+        self.emit_change(CellKind::Endpoint, endpoint.clone(), change, ChangeReason::HealthCheck);
+    }
+
+    /// The turn of a rotating tier; counts up with every call.
+    pub(crate) fn take_turn(&mut self, route: &Arc<str>, tier: usize) -> u64 {
+        let turn = self.turns.entry((route.clone(), tier)).or_default();
+        *turn = turn.wrapping_add(1);
+        *turn
+    }
+
+    /// The target's own description.
+    pub(crate) fn spec(&self, target: TargetId) -> Option<&TargetSpec> {
+        self.targets.get(&target).map(|cell| &cell.spec)
+    }
+
+    /// What all of the target's cells together say.
+    pub(crate) fn standing(&self, target: TargetId, now: Timestamp) -> Standing {
+        if let Some(refusal) = self.refusal(target, now) {
+            return Standing::Refused { retry_at: refusal.retry_at };
+        }
+        let breakers = self.breakers(target).unwrap_or_default();
+        let standings = breakers.map(|breaker| breaker.map(|b| b.standing(now)));
+        if standings.contains(&Some(Standing::Probe)) {
+            return Standing::Probe;
+        }
+        let share = standings.iter().flatten().find(|s| matches!(s, Standing::Share(_)));
+        share.copied().unwrap_or(Standing::Ready)
+    }
+
+    /// The cell that refuses the target for longest.
+    pub(crate) fn refusal(&self, target: TargetId, now: Timestamp) -> Option<Refusal> {
+        let refuse = |cell, retry_at| Refusal { cell, retry_at };
+        let cell = self.targets.get(&target)?;
+        let serving = self.serving_cell(&cell.spec)?;
+        let key = self.keys.get(&cell.spec.key)?;
+        let [endpoint, service, credential] = self.breakers(target)?;
+        let shut = |breaker: Option<&Breaker>| match breaker?.standing(now) {
+            Standing::Refused { retry_at } => Some(retry_at),
+            Standing::Ready | Standing::Share(_) | Standing::Probe => None,
+        };
+        [
+            (CellKind::Endpoint, shut(endpoint)),
+            (CellKind::Serving, shut(service)),
+            (CellKind::Key, shut(credential)),
+            (CellKind::Serving, serving.overload.blocked_until(now)),
+            (CellKind::Model, serving.gone.blocked_until(now)),
+            (CellKind::Quota, key.quota.blocked_until(now)),
+            (CellKind::Capacity, cell.capacity.blocked_until(now)),
+        ]
+        .into_iter()
+        .filter_map(|(cell, until)| Some(refuse(cell, until?)))
+        .max_by_key(|refusal| refusal.retry_at)
+    }
+
+    /// Whether a call that has no other target may probe this one before its wait is over: only
+    /// breakers of the endpoint or the service refuse it, and no probe is in flight.
+    pub(crate) fn may_probe_early(&self, target: TargetId, now: Timestamp) -> bool {
+        let Some(cell) = self.targets.get(&target) else { return false };
+        let (Some(serving), Some(key)) =
+            (self.serving_cell(&cell.spec), self.keys.get(&cell.spec.key))
+        else {
+            return false;
+        };
+        let Some(endpoint) = self.endpoints.get(&cell.spec.endpoint) else { return false };
+        let is_blocked = serving.gone.blocked_until(now).is_some()
+            || key.quota.blocked_until(now).is_some()
+            || cell.capacity.blocked_until(now).is_some()
+            || matches!(key.breaker.standing(now), Standing::Refused { .. });
+        !is_blocked && !serving.breaker.is_probing(now) && !endpoint.breaker.is_probing(now)
+    }
+
+    /// When the target was asked last.
+    pub(crate) fn asked_at(&self, target: TargetId) -> Timestamp {
+        self.targets.get(&target).map_or(Timestamp::ZERO, |cell| cell.asked_at)
+    }
+
+    /// Takes leave to send one attempt to the target.
+    pub(crate) fn admit(&mut self, target: TargetId, now: Timestamp) -> Option<Permits> {
+        let cell = self.targets.get_mut(&target)?;
+        cell.asked_at = now;
+        let spec = cell.spec.clone();
+        let endpoint = self.endpoints.get_mut(&spec.endpoint)?.breaker.admit(now);
+        let key = self.keys.get_mut(&spec.key)?.breaker.admit(now);
+        let serving = self.serving.get_mut(&serving_names(&spec))?.breaker.admit(now);
+        self.emit_change(
+            CellKind::Endpoint,
+            spec.endpoint.clone(),
+            endpoint.1,
+            ChangeReason::Probing,
+        );
+        self.emit_change(CellKind::Key, spec.key.clone(), key.1, ChangeReason::Probing);
+        self.emit_change(CellKind::Serving, spec.label, serving.1, ChangeReason::Probing);
+        Some(Permits { endpoint: Some(endpoint.0), serving: serving.0, key: key.0 })
+    }
+
+    /// Tells whoever collects the events.
+    pub(crate) fn emit(&mut self, event: Event) {
+        if self.events.len() >= EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+
+    fn emit_change(
+        &mut self,
+        cell: CellKind,
+        name: Arc<str>,
+        change: Option<Change>,
+        reason: ChangeReason,
+    ) {
+        if let Some(change) = change {
+            self.emit(Event::BreakerChanged { cell, name, change, reason });
+        }
+    }
+
+    fn serving_cell(&self, spec: &TargetSpec) -> Option<&ServingCell> {
+        self.serving.get(&serving_names(spec))
+    }
+
+    fn breakers(&self, target: TargetId) -> Option<[Option<&Breaker>; 3]> {
+        let spec = &self.targets.get(&target)?.spec;
+        Some([
+            self.endpoints.get(&spec.endpoint).map(|cell| &cell.breaker),
+            self.serving_cell(spec).map(|cell| &cell.breaker),
+            self.keys.get(&spec.key).map(|cell| &cell.breaker),
+        ])
+    }
+
+    fn make_cells(&mut self, spec: &TargetSpec, now: Timestamp) {
+        let config = &self.config;
+        if !self.endpoints.contains_key(&spec.endpoint) {
+            let check_at = now + self.random.up_to(config.health.interval);
+            let breaker = Breaker::new(config.endpoint_breaker, now);
+            self.endpoints.insert(spec.endpoint.clone(), EndpointCell { breaker, check_at });
+        }
+        self.keys.entry(spec.key.clone()).or_insert_with(|| KeyCell {
+            breaker: Breaker::new(config.key_breaker, now),
+            quota: Cooldown::default(),
+        });
+        self.serving.entry(serving_names(spec)).or_insert_with(|| ServingCell {
+            breaker: Breaker::new(config.breaker, now),
+            gone: Cooldown::default(),
+            overload: Cooldown::default(),
+        });
+    }
+
+    /// Makes room: forgets a tenth of the targets, those unused for longest. A call that still
+    /// holds one of them finds it refused and goes on to another.
+    fn forget_unused(&mut self, now: Timestamp) {
+        let mut by_age: alloc::vec::Vec<(Timestamp, TargetId)> = self
+            .targets
+            .iter()
+            .filter(|(_, cell)| self.is_forgettable(cell, now))
+            .map(|(id, cell)| (cell.used_at, *id))
+            .collect();
+        by_age.sort_unstable();
+        let all = self.targets.len();
+        // If every target has something worth remembering, memory wins all the same.
+        if by_age.is_empty() {
+            by_age = self.targets.iter().map(|(id, cell)| (cell.used_at, *id)).collect();
+            by_age.sort_unstable();
+        }
+        for (_, id) in by_age.into_iter().take(all / 10 + 1) {
+            if let Some(cell) = self.targets.remove(&id) {
+                let TargetSpec { endpoint, model, key, .. } = cell.spec;
+                self.ids.remove(&(endpoint.clone(), model.clone(), key));
+                self.serving.remove(&(endpoint, model));
+            }
+        }
+    }
+
+    fn is_forgettable(&self, cell: &TargetCell, now: Timestamp) -> bool {
+        cell.capacity.is_forgettable(now)
+            && self.serving_cell(&cell.spec).is_none_or(|serving| {
+                serving.breaker.is_forgettable()
+                    && serving.gone.is_forgettable(now)
+                    && serving.overload.is_forgettable(now)
+            })
+    }
+}
+
+fn serving_names(spec: &TargetSpec) -> (Arc<str>, Arc<str>) {
+    (spec.endpoint.clone(), spec.model.clone())
+}
+
+/// The label of a cell that belongs to a key and a model.
+fn capacity_name(spec: &TargetSpec) -> Arc<str> {
+    Arc::from([spec.key.as_ref(), "/", spec.model.as_ref()].concat())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+use std::format;
+use std::vec::Vec;
+
+use super::*;
+use crate::cause::Unreachable;
+
+const fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_nanos(seconds * 1_000_000_000)
+}
+
+fn spec(endpoint: &str, model: &str, key: &str) -> TargetSpec {
+    TargetSpec {
+        label: format!("{endpoint}/{model}").into(),
+        endpoint: endpoint.into(),
+        model: model.into(),
+        key: key.into(),
+    }
+}
+
+fn fail(fleet: &mut Fleet, target: TargetId, cause: FailureCause, now: Timestamp) {
+    let permits = fleet.admit(target, now).expect("a known target");
+    fleet.failed(target, permits, cause, now);
+}
+
+#[test]
+fn a_target_is_made_once() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let one = fleet.target(&spec("e", "m", "k"), at(0));
+    assert_eq!(fleet.target(&spec("e", "m", "k"), at(1)), one);
+    assert_ne!(fleet.target(&spec("e", "m", "other"), at(1)), one);
+}
+
+#[test]
+fn one_model_down_leaves_its_siblings_alone() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let opus = fleet.target(&spec("e", "opus", "k"), at(0));
+    let haiku = fleet.target(&spec("e", "haiku", "k"), at(0));
+    for _ in 0..3 {
+        fail(&mut fleet, opus, FailureCause::TargetError { status: 500 }, at(1));
+    }
+    assert_eq!(fleet.refusal(opus, at(1)).map(|r| r.cell), Some(CellKind::Serving));
+    assert_eq!(fleet.refusal(haiku, at(1)), None);
+}
+
+#[test]
+fn one_keys_rate_limit_leaves_other_keys_and_models_alone() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let limited = fleet.target(&spec("e", "m", "k1"), at(0));
+    let other_key = fleet.target(&spec("e", "m", "k2"), at(0));
+    let other_model = fleet.target(&spec("e", "n", "k1"), at(0));
+    let retry_after = Some(Duration::from_secs(7));
+    fail(&mut fleet, limited, FailureCause::RateLimited { retry_after }, at(1));
+    let refusal = Refusal { cell: CellKind::Capacity, retry_at: at(8) };
+    assert_eq!(fleet.refusal(limited, at(1)), Some(refusal));
+    assert_eq!(fleet.refusal(other_key, at(1)), None);
+    assert_eq!(fleet.refusal(other_model, at(1)), None);
+}
+
+#[test]
+fn money_that_is_gone_blocks_the_key_for_every_model() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let one = fleet.target(&spec("e", "m", "k"), at(0));
+    let other = fleet.target(&spec("e", "n", "k"), at(0));
+    fail(&mut fleet, one, FailureCause::QuotaExhausted { retry_after: None }, at(1));
+    assert_eq!(fleet.refusal(other, at(1)).map(|r| r.cell), Some(CellKind::Quota));
+    assert!(!fleet.may_probe_early(other, at(1)), "probing does not bring money back");
+}
+
+#[test]
+fn a_vanished_model_is_blocked_for_longer_each_time() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let target = fleet.target(&spec("e", "m", "k"), at(0));
+    fail(&mut fleet, target, FailureCause::ModelGone, at(0));
+    assert_eq!(fleet.refusal(target, at(0)).map(|r| r.retry_at), Some(at(60)));
+    fail(&mut fleet, target, FailureCause::ModelGone, at(60));
+    assert_eq!(fleet.refusal(target, at(60)).map(|r| r.retry_at), Some(at(300)));
+}
+
+#[test]
+fn an_overloaded_target_gets_the_pause_it_asked_for() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let target = fleet.target(&spec("e", "m", "k"), at(0));
+    let retry_after = Some(Duration::from_secs(9));
+    fail(&mut fleet, target, FailureCause::Overloaded { retry_after }, at(1));
+    assert_eq!(fleet.refusal(target, at(1)).map(|r| r.retry_at), Some(at(10)));
+    assert_eq!(fleet.report(at(1))[0].state, "closed", "one failure does not trip");
+}
+
+#[test]
+fn a_health_check_reopens_an_endpoint_but_not_a_service() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let target = fleet.target(&spec("e", "m", "k"), at(0));
+    let endpoint: Arc<str> = "e".into();
+    for _ in 0..3 {
+        fail(&mut fleet, target, FailureCause::TargetError { status: 500 }, at(1));
+    }
+    fleet.health_checked(&endpoint, Health::Well, at(2));
+    assert_eq!(fleet.refusal(target, at(2)).map(|r| r.cell), Some(CellKind::Serving));
+
+    let other = fleet.target(&spec("e", "n", "k"), at(2));
+    for _ in 0..2 {
+        fail(&mut fleet, other, FailureCause::Unreachable(Unreachable::Tcp), at(2));
+    }
+    assert_eq!(fleet.refusal(other, at(2)).map(|r| r.cell), Some(CellKind::Endpoint));
+    fleet.health_checked(&endpoint, Health::Well, at(3));
+    assert_eq!(fleet.refusal(other, at(3)), None);
+}
+
+#[test]
+fn two_failed_health_checks_take_an_endpoint_out() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let target = fleet.target(&spec("e", "m", "k"), at(0));
+    let endpoint: Arc<str> = "e".into();
+    fleet.health_checked(&endpoint, Health::Ill, at(1));
+    assert_eq!(fleet.refusal(target, at(1)), None, "one may be chance");
+    fleet.health_checked(&endpoint, Health::Unclear, at(1));
+    assert_eq!(fleet.refusal(target, at(1)), None, "no data is not bad news");
+    fleet.health_checked(&endpoint, Health::Ill, at(2));
+    assert_eq!(fleet.refusal(target, at(2)).map(|r| r.cell), Some(CellKind::Endpoint));
+}
+
+#[test]
+fn every_endpoint_is_checked_in_its_interval_and_never_twice_at_once() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    for endpoint in ["e", "f"] {
+        fleet.target(&spec(endpoint, "m", endpoint), at(0));
+    }
+    let mut checked = Vec::new();
+    while let Ok(endpoint) = fleet.next_health_check(at(30)) {
+        checked.push(endpoint);
+    }
+    checked.sort();
+    assert_eq!(checked, ["e".into(), "f".into()]);
+    for endpoint in &checked {
+        fleet.health_checked(endpoint, Health::Well, at(31));
+    }
+    let Err(Some(next)) = fleet.next_health_check(at(31)) else { panic!() };
+    assert!((27..=33).contains(&next.since(at(31)).as_secs()), "{next:?}");
+}
+
+#[test]
+fn a_fleet_without_checks_says_so() {
+    let health = HealthConfig { enabled: false, ..HealthConfig::default() };
+    let mut fleet = Fleet::new(FleetConfig { health, ..FleetConfig::default() }, 1);
+    fleet.target(&spec("e", "m", "k"), at(0));
+    assert_eq!(fleet.next_health_check(at(100)), Err(None));
+}
+
+#[test]
+fn targets_are_bounded_and_those_with_something_to_remember_stay() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let sick = fleet.target(&spec("e", "sick", "k"), at(0));
+    for _ in 0..3 {
+        fail(&mut fleet, sick, FailureCause::Malformed, at(0));
+    }
+    for n in 0..TARGETS_MAX as u64 + 10 {
+        fleet.target(&spec("e", &format!("m{n}"), "k"), at(1 + n / 1000));
+    }
+    assert!(fleet.targets.len() <= TARGETS_MAX);
+    assert_eq!(fleet.ids.len(), fleet.targets.len());
+    assert!(fleet.serving.len() <= fleet.targets.len());
+    assert!(fleet.targets.contains_key(&sick));
+}
+
+#[test]
+fn events_that_nobody_collects_do_not_pile_up() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    for call in 0..EVENTS_MAX as u64 + 5 {
+        fleet.emit(Event::RetryRefused { call });
+    }
+    assert_eq!(fleet.events.len(), EVENTS_MAX);
+    assert_eq!(fleet.next_event(), Some(Event::RetryRefused { call: 5 }));
+}

@@ -1,0 +1,61 @@
+//! When to look after an endpoint, and what a look proves.
+//!
+//! A cheap request (the list of models) shows whether an endpoint can be reached. It says nothing
+//! about whether a model is served, so it never closes a serving breaker; it closes and opens the
+//! endpoint's own. No data means unknown, never ill. Source: engine.md 4.5; seed document, second
+//! listing.
+
+use core::time::Duration;
+
+use crate::random::Random;
+use crate::time::Timestamp;
+
+/// Settings of the active health checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthConfig {
+    /// Whether endpoints are checked at all. Default: true.
+    pub enabled: bool,
+    /// Time between two checks of an endpoint, moved by up to 10 %. Default: 30 s.
+    pub interval: Duration,
+    /// The same while the endpoint is refused by its breaker. Default: 5 s.
+    pub interval_when_ill: Duration,
+    /// How long a check may take. Default: 2 s.
+    ///
+    /// Source: seed document, section "health checks and monitoring".
+    pub timeout: Duration,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(30),
+            interval_when_ill: Duration::from_secs(5),
+            timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+impl HealthConfig {
+    /// When to check again.
+    #[must_use]
+    pub fn next(&self, is_ill: bool, now: Timestamp, random: &mut Random) -> Timestamp {
+        let interval = if is_ill { self.interval_when_ill } else { self.interval };
+        now + random.jittered(interval, 100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ill_endpoint_is_looked_after_more_often() {
+        let mut random = Random::seeded(2);
+        let config = HealthConfig::default();
+        let well = config.next(false, Timestamp::ZERO, &mut random).since(Timestamp::ZERO);
+        let ill = config.next(true, Timestamp::ZERO, &mut random).since(Timestamp::ZERO);
+        assert!((27_000..=33_000).contains(&well.as_millis()), "{well:?}");
+        assert!((4_500..=5_500).contains(&ill.as_millis()), "{ill:?}");
+    }
+}

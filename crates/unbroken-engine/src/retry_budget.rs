@@ -1,0 +1,89 @@
+//! May one more attempt be sent? Retries must not turn a slow provider into a dead one.
+//!
+//! A bucket of tokens: every call pays a little in, every attempt after a call's first failover
+//! takes one out. While things go well the bucket is full; when everything fails, attempts settle
+//! at a fixed share above the calls.
+//!
+//! Invariants: never above `capacity`, never below zero, only first attempts pay in.
+//! Source: engine.md 4.8 (B1).
+
+/// Settings of the retry budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudgetConfig {
+    /// Attempts that the full bucket pays for. Default: 10.
+    pub capacity: u32,
+    /// What each call pays in, in thousandths of an attempt. Default: 200 (one in five).
+    pub per_call_per_mille: u32,
+}
+
+impl Default for RetryBudgetConfig {
+    fn default() -> Self {
+        Self { capacity: 10, per_call_per_mille: 200 }
+    }
+}
+
+/// The bucket.
+#[derive(Clone, Debug)]
+pub struct RetryBudget {
+    config: RetryBudgetConfig,
+    per_mille: u32,
+}
+
+impl RetryBudget {
+    /// A full bucket.
+    #[must_use]
+    pub const fn new(config: RetryBudgetConfig) -> Self {
+        Self { config, per_mille: config.capacity.saturating_mul(1000) }
+    }
+
+    /// A call has begun.
+    pub fn deposit(&mut self) {
+        let full = self.config.capacity.saturating_mul(1000);
+        self.per_mille = self.per_mille.saturating_add(self.config.per_call_per_mille).min(full);
+    }
+
+    /// Takes one attempt out; false, and nothing changes, if the bucket does not hold one.
+    pub const fn withdraw(&mut self) -> bool {
+        match self.per_mille.checked_sub(1000) {
+            Some(left) => {
+                self.per_mille = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whole attempts that are left.
+    #[must_use]
+    pub const fn left(&self) -> u32 {
+        self.per_mille / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_leaves_one_retry_in_five_calls() {
+        let mut budget = RetryBudget::new(RetryBudgetConfig::default());
+        let mut granted = 0;
+        for _ in 0..1000 {
+            budget.deposit();
+            granted += u32::from(budget.withdraw());
+        }
+        assert_eq!(granted, 10 + 199, "the full bucket, then a fifth of the calls");
+    }
+
+    #[test]
+    fn the_bucket_does_not_overflow() {
+        let mut budget =
+            RetryBudget::new(RetryBudgetConfig { capacity: 2, per_call_per_mille: 900 });
+        for _ in 0..10 {
+            budget.deposit();
+        }
+        assert_eq!(budget.left(), 2);
+        assert!(budget.withdraw() && budget.withdraw() && !budget.withdraw());
+        assert_eq!(budget.left(), 0);
+    }
+}
