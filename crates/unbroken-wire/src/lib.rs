@@ -1,1 +1,12 @@
 //! What is said: AI API dialects on the wire, to and from one neutral form.
+//!
+//! Pure: bytes in, bytes out. A [`dialects::Dialect`] reads and writes requests, answers, streams
+//! and errors of one API; [`chat`] is the form between them; [`sse`] splits streams into events;
+//! [`raw`] replaces single fields without touching the rest; [`error`] reads every provider's
+//! error bodies.
+
+pub mod chat;
+pub mod dialects;
+pub mod error;
+pub mod raw;
+pub mod sse;

@@ -1,0 +1,204 @@
+//! Writing streams of Messages: contiguous indices, one open block at a time.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::answer::{native_finish, write_usage};
+use super::error_json;
+use crate::chat::{StreamEvent, Usage};
+use crate::dialects::{ClientError, Ended, StreamHead, StreamWriter};
+
+/// Writes one stream.
+#[derive(Debug)]
+pub(super) struct Writer {
+    id: String,
+    model: String,
+    input_estimate: u64,
+    has_started: bool,
+    has_pinged: bool,
+    index: u64,
+    open: Open,
+    /// Calls whose block is not open: other dialects let calls grow side by side.
+    waiting: BTreeMap<u32, Waiting>,
+    usage: Usage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    Nothing,
+    Text,
+    Thinking,
+    Call(u32),
+}
+
+#[derive(Debug)]
+struct Waiting {
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+impl Writer {
+    pub(super) fn new(head: &StreamHead) -> Self {
+        Self {
+            id: format!("msg_{}", head.id),
+            model: head.model.clone(),
+            input_estimate: head.input_tokens_estimate,
+            has_started: false,
+            has_pinged: false,
+            index: 0,
+            open: Open::Nothing,
+            waiting: BTreeMap::new(),
+            usage: Usage::default(),
+        }
+    }
+
+    fn event(name: &str, data: &Value, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("event: {name}\ndata: {data}\n\n").as_bytes());
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        if self.has_started {
+            return;
+        }
+        self.has_started = true;
+        let mut usage = self.usage;
+        if usage.input == 0 {
+            usage.input = self.input_estimate;
+        }
+        usage.output = usage.output.max(1);
+        let message = json!({
+            "id": self.id, "type": "message", "role": "assistant", "model": self.model,
+            "content": [], "stop_reason": null, "stop_sequence": null,
+            "usage": write_usage(&usage),
+        });
+        let data = json!({ "type": "message_start", "message": message });
+        Self::event("message_start", &data, out);
+    }
+
+    fn close(&mut self, out: &mut Vec<u8>) {
+        if self.open != Open::Nothing {
+            let data = json!({ "type": "content_block_stop", "index": self.index });
+            Self::event("content_block_stop", &data, out);
+            self.index += 1;
+            self.open = Open::Nothing;
+        }
+    }
+
+    fn open(&mut self, what: Open, block: &Value, out: &mut Vec<u8>) {
+        if self.open == what {
+            return;
+        }
+        self.start(out);
+        self.close(out);
+        self.open = what;
+        let data =
+            json!({ "type": "content_block_start", "index": self.index, "content_block": block });
+        Self::event("content_block_start", &data, out);
+        if !self.has_pinged {
+            self.has_pinged = true;
+            self.keep_alive(out);
+        }
+    }
+
+    fn delta(&self, delta: &Value, out: &mut Vec<u8>) {
+        let data = json!({ "type": "content_block_delta", "index": self.index, "delta": delta });
+        Self::event("content_block_delta", &data, out);
+    }
+
+    fn text(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.flush_calls_unless_open(out);
+        self.open(Open::Text, &json!({ "type": "text", "text": "" }), out);
+        self.delta(&json!({ "type": "text_delta", "text": text }), out);
+    }
+
+    fn open_call(&mut self, index: u32, id: &str, name: &str, out: &mut Vec<u8>) {
+        let block = json!({ "type": "tool_use", "id": id, "name": name, "input": {} });
+        self.open(Open::Call(index), &block, out);
+    }
+
+    fn arguments(&self, fragment: &str, out: &mut Vec<u8>) {
+        self.delta(&json!({ "type": "input_json_delta", "partial_json": fragment }), out);
+    }
+
+    /// Text after calls closes the calls that were waiting.
+    fn flush_calls_unless_open(&mut self, out: &mut Vec<u8>) {
+        if !self.waiting.is_empty() {
+            self.flush_calls(out);
+        }
+    }
+
+    fn flush_calls(&mut self, out: &mut Vec<u8>) {
+        for (index, call) in std::mem::take(&mut self.waiting) {
+            self.open_call(index, &call.id, &call.name, out);
+            if !call.arguments.is_empty() {
+                self.arguments(&call.arguments, out);
+            }
+        }
+    }
+}
+
+impl StreamWriter for Writer {
+    fn write(&mut self, event: &StreamEvent, out: &mut Vec<u8>) {
+        match event {
+            StreamEvent::Start { model, .. } => {
+                if !model.is_empty() {
+                    self.model.clone_from(model);
+                }
+            }
+            StreamEvent::Text(text) | StreamEvent::Refusal(text) => self.text(text, out),
+            StreamEvent::Thinking(text) => {
+                let block = json!({ "type": "thinking", "thinking": "", "signature": "" });
+                self.open(Open::Thinking, &block, out);
+                self.delta(&json!({ "type": "thinking_delta", "thinking": text }), out);
+            }
+            StreamEvent::ToolStart { index, id, name } => {
+                if matches!(self.open, Open::Call(_)) {
+                    let (id, name) = (id.clone(), name.clone());
+                    let call = Waiting { id, name, arguments: String::new() };
+                    self.waiting.insert(*index, call);
+                } else {
+                    self.open_call(*index, id, name, out);
+                }
+            }
+            StreamEvent::ToolArguments { index, fragment } => {
+                if self.open == Open::Call(*index) {
+                    self.arguments(fragment, out);
+                } else if let Some(call) = self.waiting.get_mut(index) {
+                    call.arguments.push_str(fragment);
+                }
+            }
+            StreamEvent::Usage(usage) => self.usage = *usage,
+            StreamEvent::Ping => self.keep_alive(out),
+            // Another provider's proof would be refused when it comes back.
+            StreamEvent::Signature(_) | StreamEvent::Finish(_) | StreamEvent::Error(_) => {}
+        }
+    }
+
+    fn end(&mut self, ended: &Ended, out: &mut Vec<u8>) {
+        self.start(out);
+        self.flush_calls(out);
+        self.close(out);
+        let delta = json!({
+            "stop_reason": native_finish(ended.finish()), "stop_sequence": null,
+        });
+        let usage = write_usage(&ended.usage().unwrap_or(self.usage));
+        let data = json!({ "type": "message_delta", "delta": delta, "usage": usage });
+        Self::event("message_delta", &data, out);
+        Self::event("message_stop", &json!({ "type": "message_stop" }), out);
+    }
+
+    fn error(&mut self, error: &ClientError, out: &mut Vec<u8>) {
+        Self::event("error", &error_json(error), out);
+    }
+
+    fn keep_alive(&mut self, out: &mut Vec<u8>) {
+        // A ping before the first event is a comment: nothing may precede `message_start`.
+        if self.has_started {
+            Self::event("ping", &json!({ "type": "ping" }), out);
+        } else {
+            out.extend_from_slice(b": keep-alive\n\n");
+        }
+    }
+}

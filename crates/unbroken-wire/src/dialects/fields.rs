@@ -1,0 +1,119 @@
+//! Reading fields of JSON that may be missing, null or of another type: then they are not there.
+
+use serde_json::Value;
+
+use super::{AnswerFault, RequestError};
+use crate::error::ErrorBody;
+
+/// Reads a request body.
+pub(super) fn read_body(body: &[u8]) -> Result<Value, RequestError> {
+    match serde_json::from_slice(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => {
+            Err(RequestError { message: "the body is not a JSON object".to_owned(), param: None })
+        }
+        Err(error) => Err(RequestError {
+            message: format!("could not parse the JSON body of your request: {error}"),
+            param: None,
+        }),
+    }
+}
+
+/// Reads an answer body, and tells an error from an answer.
+pub(super) fn read_answer_body(body: &[u8]) -> Result<Value, AnswerFault> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(AnswerFault::Empty);
+    }
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| AnswerFault::Malformed(error.to_string()))?;
+    if ErrorBody::is_in(&value) {
+        return Err(AnswerFault::Error(Box::new(ErrorBody::of(&value))));
+    }
+    Ok(value)
+}
+
+/// A string.
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A string that is there and not empty.
+pub(super) fn some_text(value: &Value, key: &str) -> Option<String> {
+    value.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).map(ToOwned::to_owned)
+}
+
+/// A count; floats are cut.
+pub(super) fn count(value: &Value, key: &str) -> Option<u64> {
+    let number = value.get(key)?;
+    number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64))
+}
+
+/// The elements of an array; nothing if it is none.
+pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A field under either of two names (Google accepts both spellings).
+pub(super) fn either<'a>(value: &'a Value, one: &str, other: &str) -> Option<&'a Value> {
+    value.get(one).or_else(|| value.get(other)).filter(|value| !value.is_null())
+}
+
+/// One string or several.
+pub(super) fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(list)) => {
+            list.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
+        }
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => vec![],
+    }
+}
+
+/// Members of `body` that are not among `known` and not null.
+pub(super) fn others(body: &Value, known: &[&str]) -> Vec<(String, Value)> {
+    let Value::Object(object) = body else { return vec![] };
+    let others =
+        object.iter().filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null());
+    others.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// A JSON object under construction: leaves out what is not there.
+#[derive(Default)]
+pub(super) struct Object(serde_json::Map<String, Value>);
+
+impl Object {
+    pub(super) fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.0.insert(key.to_owned(), value.into());
+    }
+
+    pub(super) fn set_some(&mut self, key: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.set(key, value);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Object> for Value {
+    fn from(object: Object) -> Self {
+        Self::Object(object.0)
+    }
+}
+
+/// A schema whose root is an object, as every dialect wants it.
+pub(super) fn object_schema(schema: Option<&Value>) -> Value {
+    match schema {
+        Some(Value::Object(object)) if !object.is_empty() => {
+            let mut object = object.clone();
+            object.entry("type").or_insert_with(|| "object".into());
+            if object.get("type").and_then(Value::as_str) == Some("object") {
+                object.entry("properties").or_insert_with(|| serde_json::json!({}));
+            }
+            Value::Object(object)
+        }
+        _ => serde_json::json!({ "type": "object", "properties": {} }),
+    }
+}

@@ -1,0 +1,69 @@
+//! OpenAI Chat Completions, as `OpenAI` and everybody who is compatible speaks it.
+//!
+//! Source: wire-formats.md 2.1 (CC), 3, 4.1, 4.9; recordings of 30 providers.
+
+use serde_json::{Value, json};
+
+use super::{ClientError, Dialect, ErrorKind, ModelRow, splice_model};
+
+mod answer;
+mod request;
+
+pub(super) use request::weigh_extras;
+mod stream_reader;
+mod stream_writer;
+
+/// OpenAI Chat Completions.
+pub static OPENAI_CHAT: Dialect = Dialect {
+    name: "openai-chat",
+    read_request: request::read,
+    write_request: request::write,
+    replace_model: splice_model,
+    read_answer: answer::read,
+    write_answer: answer::write,
+    stream_reader: || Box::<stream_reader::Reader>::default(),
+    stream_writer: |head| Box::new(stream_writer::Writer::new(head)),
+    terminal: "data: [DONE]\n\n",
+    write_error,
+    write_models,
+};
+
+fn write_error(error: &ClientError) -> Vec<u8> {
+    error_json(error).to_string().into_bytes()
+}
+
+fn error_json(error: &ClientError) -> Value {
+    json!({ "error": {
+        "message": error.message,
+        "type": error_type(error.kind),
+        "param": error.param,
+        "code": error.code,
+    }})
+}
+
+const fn error_type(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidRequest | ErrorKind::TooLarge | ErrorKind::NotFound => {
+            "invalid_request_error"
+        }
+        ErrorKind::Authentication => "authentication_error",
+        ErrorKind::Permission => "permission_error",
+        ErrorKind::RateLimited => "rate_limit_error",
+        ErrorKind::Overloaded | ErrorKind::Unavailable => "service_unavailable_error",
+        ErrorKind::Timeout => "timeout_error",
+        ErrorKind::Internal => "server_error",
+    }
+}
+
+fn write_models(models: &[ModelRow]) -> Vec<u8> {
+    let row = |model: &ModelRow| {
+        json!({
+            "id": model.id,
+            "object": "model",
+            "created": model.created_unix,
+            "owned_by": model.owned_by,
+        })
+    };
+    let rows: Vec<Value> = models.iter().map(row).collect();
+    json!({ "object": "list", "data": rows }).to_string().into_bytes()
+}

@@ -1,0 +1,193 @@
+//! How is one field of a body replaced without touching the rest? By splicing bytes.
+//!
+//! Everything but the spliced value stays byte for byte as it came: key order, number text,
+//! unknown fields, white space. Prompt caches depend on it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The members of a JSON object, in their order, values as they stand in the body.
+#[derive(Debug)]
+pub struct Members<'a> {
+    body: &'a str,
+    list: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+/// The body is not a JSON object; says why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAnObject(pub String);
+
+impl fmt::Display for NotAnObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the body is not a JSON object: {}", self.0)
+    }
+}
+
+impl std::error::Error for NotAnObject {}
+
+impl<'a> Members<'a> {
+    /// Splits a body into its members. Values are skipped, not built, so depth costs nothing.
+    ///
+    /// # Errors
+    /// When the body is not UTF-8, not JSON, or not an object.
+    pub fn split(body: &'a [u8]) -> Result<Self, NotAnObject> {
+        let text = std::str::from_utf8(body).map_err(|error| NotAnObject(error.to_string()))?;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let list = json.deserialize_map(Collect).map_err(|error| NotAnObject(error.to_string()))?;
+        json.end().map_err(|error| NotAnObject(error.to_string()))?;
+        Ok(Self { body: text, list })
+    }
+
+    /// The value of a member as it stands in the body; the last one, if it is there twice.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        self.list.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.get())
+    }
+
+    /// The value of a member that is a string.
+    #[must_use]
+    pub fn get_str(&self, key: &str) -> Option<String> {
+        serde_json::from_str(self.get(key)?).ok()
+    }
+
+    /// The body with the value of `key` replaced by `json`, in every place where it stands, or put
+    /// in front if it is missing.
+    #[must_use]
+    pub fn with(&self, key: &str, json: &str) -> Vec<u8> {
+        let mut out = String::with_capacity(self.body.len() + json.len() + key.len() + 4);
+        let mut copied = 0;
+        for (_, value) in self.list.iter().filter(|(name, _)| name == key) {
+            let start = self.offset_of(value.get());
+            out.push_str(self.body.get(copied..start).unwrap_or_default());
+            out.push_str(json);
+            copied = start + value.get().len();
+        }
+        if copied == 0 {
+            let after_brace = self.body.find('{').map_or(0, |at| at + 1);
+            out.push_str(self.body.get(..after_brace).unwrap_or_default());
+            let comma = if self.list.is_empty() { "" } else { "," };
+            out.push_str(&format!("{}:{json}{comma}", serde_json::Value::from(key)));
+            copied = after_brace;
+        }
+        out.push_str(self.body.get(copied..).unwrap_or_default());
+        out.into_bytes()
+    }
+
+    /// The body without the members named `keys`; the others stay in their order, their values
+    /// untouched.
+    #[must_use]
+    pub fn without(&self, keys: &[&str]) -> Vec<u8> {
+        let mut out = String::with_capacity(self.body.len());
+        let kept = self.list.iter().filter(|(name, _)| !keys.contains(&name.as_ref()));
+        for (index, (name, value)) in kept.enumerate() {
+            out.push(if index == 0 { '{' } else { ',' });
+            out.push_str(&serde_json::Value::from(name.as_ref()).to_string());
+            out.push(':');
+            out.push_str(value.get());
+        }
+        if out.is_empty() {
+            out.push('{');
+        }
+        out.push('}');
+        out.into_bytes()
+    }
+
+    /// Where a value, which is a part of the body, begins in it.
+    fn offset_of(&self, value: &str) -> usize {
+        (value.as_ptr() as usize).saturating_sub(self.body.as_ptr() as usize)
+    }
+}
+
+struct Collect;
+
+impl<'de> Visitor<'de> for Collect {
+    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some((Key(key), value)) = map.next_entry()? {
+            list.push((key, value));
+        }
+        Ok(list)
+    }
+}
+
+/// A key, borrowed unless it has escapes.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(body: &str, key: &str, json: &str) -> String {
+        String::from_utf8(Members::split(body.as_bytes()).unwrap().with(key, json)).unwrap()
+    }
+
+    #[test]
+    fn everything_but_the_value_stays_as_it_was() {
+        let body = " { \"n\" : 1.0, \"model\"\t:\t\"a\" , \"big\":9007199254740993,\"x\":{ } }\n";
+        let expected =
+            " { \"n\" : 1.0, \"model\"\t:\t\"b/c\" , \"big\":9007199254740993,\"x\":{ } }\n";
+        assert_eq!(with(body, "model", "\"b/c\""), expected);
+    }
+
+    #[test]
+    fn a_missing_member_is_put_in_front_and_a_double_one_replaced_twice() {
+        assert_eq!(with("{\"a\":1}", "model", "\"m\""), "{\"model\":\"m\",\"a\":1}");
+        assert_eq!(with("{}", "model", "\"m\""), "{\"model\":\"m\"}");
+        assert_eq!(with("{\"m\":1,\"m\":2}", "m", "3"), "{\"m\":3,\"m\":3}");
+        assert_eq!(with("{\"\\u006dodel\":1}", "model", "2"), "{\"\\u006dodel\":2}");
+    }
+
+    #[test]
+    fn members_are_left_out() {
+        let body = b"{\"models\": [1], \"model\": \"a\", \"n\": 1.0}";
+        let without = Members::split(body).unwrap().without(&["models"]);
+        assert_eq!(without, b"{\"model\":\"a\",\"n\":1.0}");
+        assert_eq!(Members::split(b"{\"a\":1}").unwrap().without(&["a"]), b"{}");
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for body in ["", "[]", "{", "{\"a\":1} x", "null", "\u{0}"] {
+            assert!(Members::split(body.as_bytes()).is_err(), "{body:?}");
+        }
+        assert!(Members::split(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_bomb_of_brackets_is_only_bytes_here() {
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        let members = Members::split(deep.as_bytes()).unwrap();
+        assert_eq!(members.get("a").map(str::len), Some(200_001));
+    }
+}

@@ -1,0 +1,4 @@
+//! The dialects against recorded traffic of real providers.
+
+mod recordings;
+mod traffic;
