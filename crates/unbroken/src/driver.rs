@@ -15,7 +15,6 @@ use unbroken_engine::time::Timestamp;
 use unbroken_wire::chat::Chat;
 
 use crate::failover::Shared;
-use crate::observer::Seen;
 use crate::relay::Relay;
 use crate::reply::{self, CallRequest, Refused, Reply};
 use crate::route::Choice;
@@ -154,13 +153,13 @@ impl Driver {
 
     fn perform_commands(&mut self) {
         while let Some(command) = self.call.next_command() {
-            self.perform(command);
+            self.perform(&command);
         }
         self.shared.observe(Some(&self.request.id));
     }
 
-    fn perform(&mut self, command: Command) {
-        match command {
+    fn perform(&mut self, command: &Command) {
+        match *command {
             Command::Start { attempt, target } => self.start(attempt, target),
             Command::Relay { attempt } => {
                 if let Some(upstream) = self.upstream.as_mut().filter(|u| u.attempt() == attempt) {
@@ -193,9 +192,7 @@ impl Driver {
         self.keep_words();
         let Some(choice) = self.choices.get(&target) else { return };
         let http = &self.shared.http;
-        let limit = self.request.route.limits.connect;
-        self.upstream =
-            Some(Upstream::start(http, attempt, choice, &self.request, &self.chat, limit));
+        self.upstream = Some(Upstream::start(http, attempt, choice, &self.request, &self.chat));
     }
 
     /// Drops the attempt that is over, but keeps what it was told.

@@ -59,7 +59,7 @@ impl Failover {
         let seed = config.seed.unwrap_or_else(Clock::seed);
         let shared = Arc::new(Shared {
             clock: Clock::start(),
-            http: HttpClient::new(config.http.clone()),
+            http: HttpClient::new(&config.http),
             fleet: Mutex::new(Fleet::new(config.fleet, seed)),
             endpoints: Mutex::default(),
             observer,

@@ -54,13 +54,11 @@ pub(crate) async fn check(shared: &Arc<Shared>, name: &Arc<str>) {
 async fn ask(shared: &Shared, endpoint: &Endpoint) -> Health {
     let limit = shared.config.fleet.health.timeout;
     let url = format!("{}{}", endpoint.base_url, endpoint.provider.health_path);
-    let Ok(mut request) =
-        Request::builder().method(Method::GET).uri(url).body(Bytes::new())
-    else {
+    let Ok(mut request) = Request::builder().method(Method::GET).uri(url).body(Bytes::new()) else {
         return Health::Unclear;
     };
     endpoint.authorize(request.headers_mut());
-    let mut exchange = shared.http.send(request, limit);
+    let mut exchange = shared.http.send(request, endpoint.http2);
     let answer = async {
         loop {
             match exchange.next().await {

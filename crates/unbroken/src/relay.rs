@@ -5,9 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use unbroken_engine::cause::FailureCause;
 use unbroken_wire::chat::Chat;
-use unbroken_wire::dialects::{
-    ClientError, Dialect, ErrorKind, Framing, StreamHead, StreamWriter,
-};
+use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, Framing, StreamHead, StreamWriter};
 
 use crate::clock::Clock;
 use crate::reply::CallRequest;

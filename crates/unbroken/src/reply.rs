@@ -117,7 +117,7 @@ impl Reply {
         Self { status: error.status, headers, body }
     }
 
-    fn set(&mut self, name: &'static str, value: impl ToString) {
+    fn set(&mut self, name: &'static str, value: &(impl ToString + ?Sized)) {
         if let Ok(value) = HeaderValue::try_from(value.to_string()) {
             self.headers.insert(name, value);
         }
@@ -150,7 +150,7 @@ pub(crate) fn refuse(
         // A whole answer is relayed at its end only, so it cannot break.
         (Failure::Broken { .. }, _) => exhausted(request, false, None, refused),
     };
-    reply.set("x-unbroken-attempts", refused.tried.len());
+    reply.set("x-unbroken-attempts", &refused.tried.len());
     if let Some((target, _)) = refused.tried.last() {
         reply.set("x-unbroken-target", target);
     }
@@ -200,7 +200,7 @@ fn exhausted(
     };
     let mut reply = Reply::error(request.dialect, &error);
     match wait {
-        Some(wait) => reply.set("retry-after", whole_seconds(wait)),
+        Some(wait) => reply.set("retry-after", &whole_seconds(wait)),
         None => reply.set("x-should-retry", "false"),
     }
     reply

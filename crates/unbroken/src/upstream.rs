@@ -4,7 +4,6 @@
 //! `classify`), and what the client may get later is kept as [`Piece`]s until the engine says so.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
@@ -110,7 +109,6 @@ impl Upstream {
         choice: &Choice,
         request: &CallRequest,
         chat: &Chat,
-        connect_limit: Duration,
     ) -> Self {
         let endpoint = choice.endpoint.clone();
         let is_native = is_native(request, &endpoint);
@@ -130,7 +128,7 @@ impl Upstream {
             words: None,
         };
         match upstream.prepare(choice, request, chat) {
-            Ok(request) => upstream.exchange = Some(http.send(request, connect_limit)),
+            Ok(request) => upstream.exchange = Some(http.send(request, choice.endpoint.http2)),
             Err(cause) => upstream.news.push_back(News::Failed(cause)),
         }
         upstream
@@ -232,9 +230,10 @@ impl Upstream {
 
     fn write_headers(&self, headers: &mut HeaderMap, request: &CallRequest) {
         let provider = self.endpoint.provider;
-        for name in ["traceparent", "tracestate"].iter().chain(
-            provider.pass_headers.iter().filter(|_| self.is_native),
-        ) {
+        for name in ["traceparent", "tracestate"]
+            .iter()
+            .chain(provider.pass_headers.iter().filter(|_| self.is_native))
+        {
             if let Some(value) = request.headers.get(*name) {
                 headers.insert(*name, value.clone());
             }
@@ -315,7 +314,12 @@ impl Upstream {
     }
 
     /// Turns what was read into news and pieces.
-    fn note(&mut self, taken: Taken, fault: Option<Fault>, ended: Option<Result<Ended, Truncated>>) {
+    fn note(
+        &mut self,
+        taken: Taken,
+        fault: Option<Fault>,
+        ended: Option<Result<Ended, Truncated>>,
+    ) {
         let has_delivered = self.prelude == usize::MAX;
         self.pieces.extend(taken.pieces);
         self.news.push_back(if taken.has_content { News::Content } else { News::Alive });

@@ -1,0 +1,59 @@
+//! Where targets live: one provider's API at one address, with one key.
+
+use std::fmt;
+
+use http::HeaderMap;
+use secrecy::SecretString;
+
+use crate::providers::Provider;
+
+/// A provider's API at one address, with one key.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// Its name in configurations: `openai`.
+    pub name: String,
+    /// How to speak to it.
+    pub provider: &'static Provider,
+    /// Where it is, without a slash at the end: `https://api.openai.com/v1`.
+    pub base_url: String,
+    /// The key, if it needs one.
+    pub key: Option<SecretString>,
+    /// What the key is called; never the key itself.
+    pub key_name: String,
+    /// Whether HTTP/2 may be used. Default: no, as in the official SDKs.
+    pub http2: bool,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, url) = (&self.name, &self.base_url);
+        write!(f, "Endpoint({name} at {url}, key {})", self.key_name)
+    }
+}
+
+impl Endpoint {
+    /// The provider's own address and the key from `key`.
+    #[must_use]
+    pub fn new(provider: &'static Provider, key: Option<SecretString>) -> Self {
+        Self {
+            name: provider.name.to_owned(),
+            provider,
+            base_url: provider.base_url.to_owned(),
+            key,
+            key_name: provider.name.to_owned(),
+            http2: false,
+        }
+    }
+
+    /// The same at another address.
+    #[must_use]
+    pub fn at(mut self, base_url: &str) -> Self {
+        base_url.trim_end_matches('/').clone_into(&mut self.base_url);
+        self
+    }
+
+    /// Puts the key where the provider wants it.
+    pub(crate) fn authorize(&self, headers: &mut HeaderMap) {
+        (self.provider.authorize)(headers, self.key.as_ref());
+    }
+}

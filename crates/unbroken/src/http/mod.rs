@@ -1,0 +1,219 @@
+//! How bytes travel to targets and back: pooled connections, and one exchange at a time.
+//!
+//! An [`Exchange`] says what happened in the order in which it happened, and whose fault a failure
+//! was as far as the connection can tell. It decides nothing.
+
+use std::error::Error as _;
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as _;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use unbroken_engine::cause::FailureCause;
+
+mod connect;
+
+use connect::{Connector, Uses};
+
+/// Settings of the connections to targets.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// An idle connection is kept this long. Default: 60 s.
+    pub idle: Duration,
+    /// Idle connections kept per host. Default: 64.
+    pub idle_per_host: usize,
+    /// A PEM file with certificates to trust beside the bundled ones.
+    pub roots: Option<PathBuf>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(60), idle_per_host: 64, roots: None }
+    }
+}
+
+/// Sends requests over pooled connections. Cheap to clone.
+#[derive(Clone)]
+pub struct HttpClient {
+    http1: Client<Connector, Full<Bytes>>,
+    http2: Client<Connector, Full<Bytes>>,
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HttpClient")
+    }
+}
+
+impl HttpClient {
+    /// A client with an empty pool. A file of roots that cannot be read adds nothing; whoever
+    /// checks the configuration says so.
+    #[must_use]
+    pub fn new(config: &HttpConfig) -> Self {
+        let build = |allow_http2| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .timer(TokioTimer::new())
+                .pool_idle_timeout(config.idle)
+                .pool_max_idle_per_host(config.idle_per_host)
+                .build(Connector::new(config.roots.as_deref(), allow_http2))
+        };
+        Self { http1: build(false), http2: build(true) }
+    }
+
+    /// Sends a request; `http2` allows HTTP/2 where the target offers it.
+    #[must_use]
+    pub fn send(&self, request: Request<Bytes>, http2: bool) -> Exchange {
+        let client = if http2 { &self.http2 } else { &self.http1 };
+        let mut request = request.map(Full::new);
+        let connection = capture_connection(&mut request);
+        let response = Box::pin(client.request(request));
+        Exchange { state: State::Sending { response, connection, is_reused: None } }
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Progress {
+    /// A connection is there; the request is on its way.
+    Connected {
+        /// Whether the connection had served a request before.
+        reused: bool,
+    },
+    /// The answer's head came.
+    Head(http::response::Parts),
+    /// Bytes of its body came.
+    Bytes(Bytes),
+    /// The body ended as it should.
+    End,
+    /// It failed.
+    Failed(FailureCause),
+}
+
+/// One request and its answer. Dropping it closes the connection, if the answer is not whole.
+pub struct Exchange {
+    state: State,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchange")
+    }
+}
+
+type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> + Send>>;
+
+enum State {
+    Sending {
+        response: ResponseFuture,
+        connection: CaptureConnection,
+        is_reused: Option<bool>,
+    },
+    /// The head came before anybody was told of the connection.
+    Head(Box<Response<Incoming>>),
+    Body(Incoming),
+    Over,
+}
+
+impl Exchange {
+    /// What happens next. Cancel-safe; after the end it never comes back.
+    pub async fn next(&mut self) -> Progress {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Sending { response, connection, is_reused } => {
+                self.poll_sending(response, connection, is_reused, context)
+            }
+            State::Head(response) => {
+                let (head, body) = response.into_parts();
+                self.state = State::Body(body);
+                Poll::Ready(Progress::Head(head))
+            }
+            State::Body(body) => self.poll_body(body, context),
+            State::Over => Poll::Pending,
+        }
+    }
+
+    fn poll_sending(
+        &mut self,
+        mut response: ResponseFuture,
+        connection: CaptureConnection,
+        is_reused: Option<bool>,
+        context: &mut Context<'_>,
+    ) -> Poll<Progress> {
+        let polled = response.as_mut().poll(context);
+        let now_reused = is_reused.or_else(|| Uses::count(&connection));
+        match polled {
+            Poll::Ready(Ok(response)) => {
+                self.state = State::Head(Box::new(response));
+                if is_reused.is_none() {
+                    return Poll::Ready(Progress::Connected { reused: now_reused == Some(true) });
+                }
+                self.poll_next(context)
+            }
+            Poll::Ready(Err(error)) => {
+                Poll::Ready(Progress::Failed(cause_of(&error, now_reused == Some(true))))
+            }
+            Poll::Pending => {
+                self.state = State::Sending { response, connection, is_reused: now_reused };
+                match (is_reused, now_reused) {
+                    (None, Some(reused)) => Poll::Ready(Progress::Connected { reused }),
+                    _ => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    fn poll_body(&mut self, mut body: Incoming, context: &mut Context<'_>) -> Poll<Progress> {
+        loop {
+            match Pin::new(&mut body).poll_frame(context) {
+                Poll::Pending => {
+                    self.state = State::Body(body);
+                    return Poll::Pending;
+                }
+                Poll::Ready(None) => return Poll::Ready(Progress::End),
+                Poll::Ready(Some(Err(_))) => {
+                    return Poll::Ready(Progress::Failed(FailureCause::Truncated));
+                }
+                Poll::Ready(Some(Ok(frame))) => {
+                    // Trailers say nothing that is needed here.
+                    let Ok(bytes) = frame.into_data() else { continue };
+                    if !bytes.is_empty() {
+                        self.state = State::Body(body);
+                        return Poll::Ready(Progress::Bytes(bytes));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whose fault it was that no answer came.
+fn cause_of(error: &Error, was_reused: bool) -> FailureCause {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(connect::Failed(unreachable)) = inner.downcast_ref() {
+            return FailureCause::Unreachable(*unreachable);
+        }
+        if inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return FailureCause::Malformed;
+        }
+        source = inner.source();
+    }
+    if was_reused { FailureCause::StaleConnection } else { FailureCause::ConnectionLost }
+}
+
+/// Shared by all connections of a client.
+type SharedTls = Arc<rustls::ClientConfig>;

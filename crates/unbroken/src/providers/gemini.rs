@@ -1,0 +1,75 @@
+//! Google's Gemini API (AI Studio).
+//!
+//! Source: engine.md 3.2 and wire-formats.md 1, 5.1 (vendor documentation and SDKs), read
+//! 2026-11-22. Recorded replies: `fixtures/recordings/gemini/`.
+
+use http::HeaderMap;
+use secrecy::{ExposeSecret, SecretString};
+use unbroken_engine::cause::FailureCause;
+use unbroken_wire::dialects;
+
+use super::{ErrorReply, Provider, classify_by_status, insert_secret, retry_after};
+
+/// Google's Gemini API.
+pub const PROVIDER: Provider = Provider {
+    name: "gemini",
+    dialect: &dialects::GEMINI,
+    base_url: "https://generativelanguage.googleapis.com",
+    key_env: &["GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"],
+    base_url_env: &["GOOGLE_GEMINI_BASE_URL"],
+    chat_path,
+    authorize,
+    pass_headers: &["x-goog-api-client", "x-server-timeout"],
+    health_path: "/v1beta/models?pageSize=1",
+    classify,
+};
+
+fn chat_path(model: &str, stream: bool) -> String {
+    let model = model.strip_prefix("models/").unwrap_or(model);
+    let verb = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    format!("/v1beta/models/{}:{verb}", encode(model))
+}
+
+/// Percent-encodes what may not stand in a path segment.
+fn encode(model: &str) -> String {
+    use std::fmt::Write as _;
+    let mut path = String::with_capacity(model.len());
+    for byte in model.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~@/".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+    }
+    path
+}
+
+fn authorize(headers: &mut HeaderMap, key: Option<&SecretString>) {
+    insert_secret(headers, "x-goog-api-key", key.map(ExposeSecret::expose_secret));
+}
+
+fn classify(reply: &ErrorReply<'_>) -> FailureCause {
+    let body = reply.body;
+    if body.reasons.iter().any(|reason| reason == "API_KEY_INVALID")
+        || body.mentions("api key not valid")
+        || body.mentions("api key expired")
+    {
+        return FailureCause::KeyRejected;
+    }
+    match (reply.effective_status(), body.status_word.as_str()) {
+        // Region or billing: the account's matter, not the request's.
+        (400, "FAILED_PRECONDITION") => FailureCause::KeyRejected,
+        (400, _) if body.mentions("thought_signature") => {
+            FailureCause::TargetCannot(unbroken_engine::cause::Limitation::Feature)
+        }
+        (402, _) => FailureCause::QuotaExhausted { retry_after: None },
+        (429, _) if is_daily(body) => {
+            FailureCause::QuotaExhausted { retry_after: retry_after(reply) }
+        }
+        _ => classify_by_status(reply),
+    }
+}
+
+fn is_daily(body: &unbroken_wire::error::ErrorBody) -> bool {
+    body.reasons.iter().any(|reason| reason.contains("PerDay")) || body.mentions("limit: 0,")
+}

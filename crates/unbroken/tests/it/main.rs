@@ -1,0 +1,3 @@
+//! The library against recorded traffic and real sockets.
+
+mod errors;
