@@ -1,0 +1,257 @@
+//! A provider that fails on command: three dialects on one loopback port.
+//!
+//! It answers in numbered words (`w1 w2 … w60`), so that a lost, repeated or reordered word is seen
+//! exactly, and behaves otherwise as the recordings of real providers do. It shares no code with the
+//! gateway's own dialects: who judges must not share the blind spots of the judged.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::background;
+use crate::fault::Fault;
+
+mod answer;
+mod dialect;
+mod serve;
+mod words;
+
+pub use dialect::FakeDialect;
+
+/// The journal keeps this many entries; older ones are dropped.
+const JOURNAL_MAX: usize = 100_000;
+
+/// How the fake provider behaves while nothing is wrong with it.
+#[derive(Clone, Debug)]
+pub struct FakeConfig {
+    /// Words per answer. Default: 60.
+    pub words: u32,
+    /// Time to the first word. Default: 20 ms.
+    pub first_token: Duration,
+    /// Time between words. Default: 2 ms.
+    pub gap: Duration,
+    /// The key that requests must carry; none is asked for if absent.
+    pub key: Option<String>,
+    /// Where to listen. Default: any port of the loopback address.
+    pub listen: SocketAddr,
+}
+
+impl Default for FakeConfig {
+    fn default() -> Self {
+        Self {
+            words: 60,
+            first_token: Duration::from_millis(20),
+            gap: Duration::from_millis(2),
+            key: None,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        }
+    }
+}
+
+/// A fault that is set for a model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Armed {
+    /// The model; `*` for all.
+    pub model: String,
+    /// What goes wrong.
+    pub fault: Fault,
+    /// How often it strikes before it is used up; for ever if absent.
+    #[serde(default)]
+    pub times: Option<u32>,
+    /// The share of requests it strikes, in thousandths. Default: all.
+    #[serde(default = "everybody")]
+    pub share_per_mille: u32,
+}
+
+const fn everybody() -> u32 {
+    1000
+}
+
+/// One request as the fake provider saw it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Entry {
+    /// Milliseconds since the start.
+    pub at_ms: u64,
+    /// The dialect it was made in.
+    pub dialect: FakeDialect,
+    /// The model it named.
+    pub model: String,
+    /// Whether it asked for a stream.
+    pub stream: bool,
+    /// What happened to it: `answered`, the fault's name, or `rejected`.
+    pub outcome: String,
+    /// Words that were sent.
+    pub words_sent: u32,
+    /// Whether the client closed the connection before the end.
+    pub client_left: bool,
+}
+
+/// A provider in this process. Stops when dropped.
+#[derive(Debug)]
+pub struct FakeProvider {
+    address: SocketAddr,
+    state: Arc<State>,
+    server: AbortHandle,
+}
+
+/// What the server and its owner share.
+#[derive(Debug)]
+struct State {
+    config: FakeConfig,
+    started: Instant,
+    inner: Mutex<Inner>,
+    /// Whether the port refuses connections.
+    refuses: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    armed: Vec<Armed>,
+    journal: VecDeque<Entry>,
+    /// Entries that were dropped from the journal's front.
+    dropped: usize,
+    draws: u64,
+}
+
+impl FakeProvider {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// When the port cannot be bound.
+    pub async fn start(config: FakeConfig) -> io::Result<Self> {
+        let listener = tokio::net::TcpListener::bind(config.listen).await?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(State {
+            config,
+            started: Instant::now(),
+            inner: Mutex::default(),
+            refuses: watch::Sender::new(false),
+        });
+        let server = background::spawn(serve::run(listener, address, state.clone()));
+        Ok(Self { address, state, server })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its address as a URL without a path.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Sets a fault; the last one set for a model counts.
+    pub fn arm(&self, armed: Armed) {
+        self.state.arm(armed);
+    }
+
+    /// Sets a fault for every model.
+    pub fn fault(&self, fault: Fault) {
+        let (model, times) = ("*".to_owned(), None);
+        self.arm(Armed { model, fault, times, share_per_mille: everybody() });
+    }
+
+    /// Nothing is wrong any more.
+    pub fn heal(&self) {
+        self.state.disarm(None);
+    }
+
+    /// Nothing is wrong with this model any more.
+    pub fn heal_model(&self, model: &str) {
+        self.state.disarm(Some(model));
+    }
+
+    /// What has arrived, in its order.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Entry> {
+        self.state.inner().journal.iter().cloned().collect()
+    }
+}
+
+impl Drop for FakeProvider {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl State {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn arm(&self, armed: Armed) {
+        let refuses = armed.fault == Fault::Refuse;
+        let mut inner = self.inner();
+        inner.armed.retain(|other| other.model != armed.model);
+        inner.armed.push(armed);
+        drop(inner);
+        self.refuses.send_replace(refuses);
+    }
+
+    fn disarm(&self, model: Option<&str>) {
+        let mut inner = self.inner();
+        inner.armed.retain(|armed| model.is_some_and(|model| armed.model != model));
+        let refuses = inner.armed.iter().any(|armed| armed.fault == Fault::Refuse);
+        drop(inner);
+        self.refuses.send_replace(refuses);
+    }
+
+    /// The fault that strikes this request, if one does.
+    fn strike(&self, model: &str) -> Option<Fault> {
+        let mut inner = self.inner();
+        inner.draws = inner.draws.wrapping_add(1);
+        // A fixed sequence, evenly spread: the same share in every run.
+        let draw = (inner.draws.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 1000;
+        let matches = |armed: &&mut Armed| {
+            (armed.model == model || armed.model == "*") && armed.times != Some(0)
+        };
+        let armed = inner.armed.iter_mut().rev().find(matches)?;
+        if draw >= u64::from(armed.share_per_mille) {
+            return None;
+        }
+        if let Some(times) = &mut armed.times {
+            *times -= 1;
+        }
+        Some(armed.fault)
+    }
+
+    /// Writes a journal entry; the number finds it again.
+    fn note(&self, dialect: FakeDialect, model: &str, stream: bool, outcome: &str) -> usize {
+        let at_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut inner = self.inner();
+        if inner.journal.len() >= JOURNAL_MAX {
+            inner.journal.pop_front();
+            inner.dropped += 1;
+        }
+        let (model, outcome) = (model.to_owned(), outcome.to_owned());
+        inner.journal.push_back(Entry {
+            at_ms,
+            dialect,
+            model,
+            stream,
+            outcome,
+            words_sent: 0,
+            client_left: false,
+        });
+        inner.dropped + inner.journal.len() - 1
+    }
+
+    fn amend(&self, number: usize, change: impl FnOnce(&mut Entry)) {
+        let mut inner = self.inner();
+        let place = number.checked_sub(inner.dropped);
+        if let Some(entry) = place.and_then(|place| inner.journal.get_mut(place)) {
+            change(entry);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The port: accepts, refuses, routes, and takes commands.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::answer::{Answering, fault_name, models, whole};
+use super::dialect::FakeDialect;
+use super::{Armed, State};
+use crate::background;
+use crate::fault::Fault;
+
+/// A request may not be larger.
+const REQUEST_MAX: usize = 64 << 20;
+
+pub(super) type Outgoing = Response<BoxBody<Bytes, io::Error>>;
+
+/// The connection under a request: lets a fault decide how it ends.
+#[derive(Clone)]
+pub(super) struct Line(Arc<std::net::TcpStream>);
+
+impl Line {
+    /// When the connection closes, it is by a reset.
+    pub(super) fn reset_on_close(&self) {
+        let linger = Some(Duration::ZERO);
+        drop(socket2::SockRef::from(self.0.as_ref()).set_linger(linger));
+    }
+}
+
+/// Serves until aborted.
+pub(super) async fn run(listener: TcpListener, address: SocketAddr, state: Arc<State>) {
+    let mut refuses = state.refuses.subscribe();
+    let mut listener = Some(listener);
+    loop {
+        if *refuses.borrow_and_update() {
+            listener = None;
+            if refuses.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        let Some(open) = &listener else {
+            listener = TcpListener::bind(address).await.ok();
+            if listener.is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            continue;
+        };
+        tokio::select! {
+            changed = refuses.changed() => if changed.is_err() { return },
+            accepted = open.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    let _ = background::spawn(serve(stream, state.clone()));
+                }
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, state: Arc<State>) {
+    drop(stream.set_nodelay(true));
+    let Ok(line) = socket2::SockRef::from(&stream).try_clone() else { return };
+    let line = Line(Arc::new(line.into()));
+    let service = service_fn(move |request| {
+        let (state, line) = (state.clone(), line.clone());
+        async move { handle(request, state, line).await }
+    });
+    let connection =
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    drop(connection.await);
+}
+
+async fn handle(request: Request<Incoming>, state: Arc<State>, line: Line) -> io::Result<Outgoing> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, REQUEST_MAX).collect().await;
+    let body = body.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?.to_bytes();
+    let path = head.uri.path();
+    if path.starts_with("/fake/") {
+        return Ok(
+            command(&head.method, path, &body, &state).unwrap_or_else(|never| match never {})
+        );
+    }
+    if head.method == Method::GET {
+        // What ails the whole provider ails its list of models, too.
+        match state.peek() {
+            Some(Fault::BlackHole) => return std::future::pending().await,
+            Some(Fault::Reset | Fault::Close | Fault::Refuse) => {
+                line.reset_on_close();
+                return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            _ => return Ok(whole(200, "application/json", models(path).to_string())),
+        }
+    }
+    let Some(dialect) = dialect_of(path) else {
+        return Ok(whole(404, "application/json", json!({ "error": "no such path" }).to_string()));
+    };
+    answer(dialect, path, &head.headers, &body, state, line).await
+}
+
+fn dialect_of(path: &str) -> Option<FakeDialect> {
+    if path.ends_with("/chat/completions") {
+        Some(FakeDialect::OpenaiChat)
+    } else if path.ends_with("/messages") {
+        Some(FakeDialect::AnthropicMessages)
+    } else if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") {
+        Some(FakeDialect::Gemini)
+    } else {
+        None
+    }
+}
+
+async fn answer(
+    dialect: FakeDialect,
+    path: &str,
+    headers: &HeaderMap,
+    body: &[u8],
+    state: Arc<State>,
+    line: Line,
+) -> io::Result<Outgoing> {
+    if !has_key(headers, state.config.key.as_deref()) {
+        state.note(dialect, "", false, "rejected");
+        let kind =
+            if dialect == FakeDialect::Gemini { "UNAUTHENTICATED" } else { "authentication_error" };
+        let error = dialect.error(401, kind, "invalid_api_key", "Incorrect API key provided");
+        return Ok(whole(401, "application/json", error.to_string()));
+    }
+    let asked = match dialect.read(path, body) {
+        Ok(asked) => asked,
+        Err(rejection) => {
+            state.note(dialect, "", false, "rejected");
+            let error = dialect.error(rejection.status, rejection.kind, "", &rejection.message);
+            return Ok(whole(rejection.status, "application/json", error.to_string()));
+        }
+    };
+    let fault = state.strike(&asked.model);
+    let outcome = fault.map_or_else(|| "answered".to_owned(), fault_name);
+    let entry = state.note(dialect, &asked.model, asked.stream, &outcome);
+    let leaving = Leaving { state: state.clone(), entry, is_done: false };
+    let answering = Answering { state, dialect, asked, entry, line };
+    let answered = answering.respond(fault).await;
+    leaving.done();
+    answered
+}
+
+/// Notes when the client closes the connection before the answer's head.
+struct Leaving {
+    state: Arc<State>,
+    entry: usize,
+    is_done: bool,
+}
+
+impl Leaving {
+    fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.state.amend(self.entry, |entry| entry.client_left = true);
+        }
+    }
+}
+
+fn has_key(headers: &HeaderMap, key: Option<&str>) -> bool {
+    let Some(key) = key else { return true };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+    [bearer, header("x-api-key"), header("x-goog-api-key")].contains(&Some(key))
+}
+
+/// `PUT /fake/fault`, `DELETE /fake/fault`, `GET /fake/journal`.
+fn command(
+    method: &Method,
+    path: &str,
+    body: &[u8],
+    state: &State,
+) -> Result<Outgoing, Infallible> {
+    Ok(match (method, path) {
+        (&Method::PUT, "/fake/fault") => match serde_json::from_slice::<Armed>(body) {
+            Ok(armed) => {
+                state.arm(armed);
+                whole(204, "text/plain", "")
+            }
+            Err(error) => whole(400, "text/plain", error.to_string()),
+        },
+        (&Method::DELETE, "/fake/fault") => {
+            state.disarm(None);
+            whole(204, "text/plain", "")
+        }
+        (&Method::GET, "/fake/journal") => {
+            let journal = serde_json::to_string(&state.inner().journal).unwrap_or_default();
+            whole(200, "application/json", journal)
+        }
+        (&Method::DELETE, "/fake/journal") => {
+            state.inner().journal.clear();
+            whole(204, "text/plain", "")
+        }
+        _ => whole(404, "text/plain", "no such command"),
+    })
+}
+
+impl State {
+    /// The fault that is set for every model, if one is.
+    fn peek(&self) -> Option<Fault> {
+        let inner = self.inner();
+        inner.armed.iter().rev().find(|armed| armed.model == "*").map(|armed| armed.fault)
+    }
+}

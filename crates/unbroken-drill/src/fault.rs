@@ -1,0 +1,120 @@
+//! What can go wrong with a provider. One vocabulary for drill files, the fake provider and the
+//! simulator; both match without a `_` arm, so a new fault is played by both or the build fails.
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that goes wrong, for as long as it is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Fault {
+    /// The port refuses connections.
+    Refuse,
+    /// The connection is reset before the answer's head.
+    Reset,
+    /// The connection is closed before the answer's head.
+    Close,
+    /// Requests are accepted and never answered.
+    BlackHole,
+    /// Requests fail with an HTTP status.
+    Status {
+        /// The status.
+        status: u16,
+        /// What the body looks like. Default: json.
+        #[serde(default)]
+        body: BodyKind,
+        /// The `Retry-After` header, in seconds.
+        #[serde(default)]
+        retry_after: Option<u32>,
+    },
+    /// The key is rejected.
+    Unauthorized,
+    /// The rate limit is reached.
+    RateLimit {
+        /// The `Retry-After` header, in seconds.
+        #[serde(default)]
+        retry_after: Option<u32>,
+    },
+    /// The account has no credit left.
+    Quota,
+    /// There is no room (529 or 503, as the dialect has it).
+    Overloaded,
+    /// The model does not exist any more.
+    ModelGone,
+    /// Valid requests get a 400 for a parameter that this target does not know.
+    UnsupportedParameter,
+    /// The prompt is too long for this target.
+    ContextTooLong,
+    /// The client's own request is refused with a 400.
+    InvalidRequest,
+    /// A 200 with nothing in it.
+    Empty200,
+    /// A 200 with an error in it, first of all.
+    ErrorIn200,
+    /// A 200 with a JSON answer although a stream was asked for.
+    JsonInsteadOfStream,
+    /// The first content comes late.
+    SlowFirstToken {
+        /// How late, in milliseconds.
+        ms: u32,
+    },
+    /// Content comes slowly.
+    SlowTokens {
+        /// Milliseconds between words.
+        ms: u32,
+    },
+    /// The stream's connection is lost.
+    CutStream {
+        /// After so many words.
+        after_words: u32,
+        /// How the connection ends. Default: reset.
+        #[serde(default)]
+        how: CutKind,
+    },
+    /// The stream ends cleanly, but the answer does not.
+    NoEnd {
+        /// After so many words.
+        after_words: u32,
+    },
+    /// The stream stops moving.
+    Stall {
+        /// After so many words.
+        after_words: u32,
+        /// Whether pings still come.
+        #[serde(default)]
+        pings: bool,
+    },
+    /// A chunk that cannot be read.
+    Malformed {
+        /// After so many words.
+        after_words: u32,
+    },
+    /// An error event.
+    ErrorEvent {
+        /// After so many words.
+        after_words: u32,
+    },
+}
+
+/// What an error body looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyKind {
+    /// The provider's own envelope.
+    #[default]
+    Json,
+    /// A page of something in front of the provider.
+    Html,
+    /// Nothing.
+    Empty,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutKind {
+    /// By a reset.
+    #[default]
+    Reset,
+    /// By closing, without the body's last chunk.
+    Close,
+}
