@@ -1,2 +1,74 @@
 //! The `unbroken` program.
-fn main() {}
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod commands;
+mod config;
+mod log;
+mod metrics;
+mod routing;
+mod server;
+mod terminal;
+
+/// One unbroken answer, as long as any AI provider can still give it.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    Serve {
+        /// The configuration; unbroken.toml if it is there, else keys from the environment
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Listen here instead of where the configuration says
+        #[arg(long)]
+        listen: Option<SocketAddr>,
+    },
+    /// Check the configuration and print what it says
+    Check {
+        /// The configuration; unbroken.toml if it is there, else keys from the environment
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Run a provider that answers in numbered words and fails on command
+    FakeProvider {
+        /// Where to listen
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// The key that requests must carry
+        #[arg(long)]
+        key: Option<String>,
+        /// Words per answer
+        #[arg(long, default_value_t = 60)]
+        words: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            terminal::say(&format!("unbroken: the runtime cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Serve { config, listen } => commands::serve::run(config, listen).await,
+            Command::Check { config } => commands::check::run(config),
+            Command::FakeProvider { listen, key, words } => {
+                commands::fake_provider::run(listen, key, words).await
+            }
+        }
+    })
+}

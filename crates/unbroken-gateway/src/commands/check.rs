@@ -1,0 +1,45 @@
+//! `unbroken check`: is the configuration right, and what does it say?
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::serve::plan;
+use crate::config::Environment;
+use crate::terminal::{print, say};
+
+/// Validates the configuration and prints its providers and routes.
+pub(crate) fn run(config: Option<PathBuf>) -> ExitCode {
+    let plan = match plan(config, &Environment::of_process()) {
+        Ok(plan) => plan,
+        Err(errors) => {
+            say(&errors.to_string());
+            return ExitCode::from(2);
+        }
+    };
+    for endpoint in plan.endpoints.values() {
+        let key = if endpoint.key.is_some() { endpoint.key_name.as_str() } else { "no key" };
+        let (name, dialect) = (&endpoint.name, endpoint.provider.dialect.name);
+        print(&format!("provider {name}: {dialect} at {} ({key})", endpoint.base_url));
+    }
+    for (name, route) in &plan.routes {
+        print(&format!("route {name}:"));
+        for (number, tier) in route.tiers.iter().enumerate() {
+            let labels: Vec<String> = tier
+                .choices
+                .iter()
+                .map(|choice| format!("{} (weight {})", choice.label(), choice.weight))
+                .collect();
+            print(&format!("  {}. {}", number + 1, labels.join(", ")));
+        }
+        if route.tiers.iter().flat_map(|tier| &tier.choices).count() < 2 {
+            print("  note: one target only, so nothing can stand in for it");
+        }
+    }
+    if plan.endpoints.is_empty() {
+        say(
+            "no provider: set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY, or configure one",
+        );
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,5 @@
+//! What the program can do, one file each.
+
+pub(crate) mod check;
+pub(crate) mod fake_provider;
+pub(crate) mod serve;

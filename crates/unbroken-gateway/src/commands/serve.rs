@@ -1,0 +1,120 @@
+//! `unbroken serve`: the gateway.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use unbroken::Failover;
+
+use crate::config::{ConfigErrors, Environment, Plan};
+use crate::log::{All, Log};
+use crate::metrics::Metrics;
+use crate::routing::Routing;
+use crate::server::{Server, Stopped};
+use crate::terminal::say;
+
+/// Found without being named.
+const DEFAULT_FILE: &str = "unbroken.toml";
+
+/// The plan of a file, of `unbroken.toml` if it is there, or of the environment.
+pub(crate) fn plan(
+    config: Option<PathBuf>,
+    environment: &Environment,
+) -> Result<Plan, ConfigErrors> {
+    let default = Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
+    match config.or(default) {
+        Some(path) => Plan::load(Path::new(&path), environment),
+        None => Ok(Plan::zero(environment)),
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> ExitCode {
+    let environment = Environment::of_process();
+    crate::log::start(&environment, "info");
+    let mut plan = match plan(config, &environment) {
+        Ok(plan) => plan,
+        Err(errors) => {
+            say(&errors.to_string());
+            return ExitCode::from(2);
+        }
+    };
+    plan.listen = listen.unwrap_or(plan.listen);
+    let server = match start(plan.clone()).await {
+        Ok(server) => server,
+        Err(error) => {
+            say(&format!("unbroken: cannot listen on {}: {error}", plan.listen));
+            return ExitCode::FAILURE;
+        }
+    };
+    say(&banner(&plan, server.address()));
+    match server.run(stop_signal()).await {
+        Stopped::Drained => tracing::info!("stopped; every call was answered to its end"),
+        Stopped::CutOff => tracing::warn!("stopped; calls were still open when the time was up"),
+    }
+    ExitCode::SUCCESS
+}
+
+/// A server that listens.
+pub(crate) async fn start(plan: Plan) -> io::Result<Server> {
+    let metrics = Arc::new(Metrics::new());
+    let observer = Arc::new(All(vec![Arc::new(Log), metrics.clone()]));
+    let failover = Failover::new(plan.failover.clone(), observer);
+    Server::bind(failover, Routing::new(plan), metrics).await
+}
+
+/// The first signal drains; the second ends the process at once.
+pub(crate) async fn stop_signal() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: no new calls, open ones go on to their end");
+    drop(unbroken::spawn("second signal", async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(130);
+    }));
+}
+
+fn banner(plan: &Plan, address: SocketAddr) -> String {
+    let mut text = format!("unbroken {} on http://{address}\n", env!("CARGO_PKG_VERSION"));
+    if plan.endpoints.is_empty() {
+        text.push_str(
+            "\n  no provider key was found: set OPENAI_API_KEY, ANTHROPIC_API_KEY or\n  \
+             GEMINI_API_KEY, or write an unbroken.toml. `unbroken demo` needs neither.\n",
+        );
+        return text;
+    }
+    for endpoint in plan.endpoints.values() {
+        let (name, url) = (&endpoint.name, &endpoint.base_url);
+        let key = if endpoint.key.is_some() { endpoint.key_name.as_str() } else { "no key" };
+        let _ = writeln!(text, "  provider  {name:<12} {url}  ({key})");
+    }
+    for (name, route) in &plan.routes {
+        let tiers = route.tiers.iter().map(|tier| {
+            let labels: Vec<String> = tier.choices.iter().map(|choice| choice.label()).collect();
+            labels.join(" | ")
+        });
+        let _ =
+            writeln!(text, "  route     {name:<12} {}", tiers.collect::<Vec<_>>().join(", then "));
+    }
+    let model = plan.routes.keys().next().map_or("unbroken/small", String::as_str);
+    let _ = write!(
+        text,
+        "\n  try:  curl http://{address}/v1/chat/completions -H 'content-type: application/json' \\\n        \
+         -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"Say hello\"}}]}}'\n"
+    );
+    text
+}

@@ -1,0 +1,158 @@
+//! The configuration file, as typed.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, Visitor};
+use toml::Spanned;
+
+/// `unbroken.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) listen: Option<String>,
+    #[serde(default)]
+    pub(super) provider: Vec<ProviderFile>,
+    #[serde(default)]
+    pub(super) route: Vec<RouteFile>,
+    #[serde(default)]
+    pub(super) limits: LimitsFile,
+    #[serde(default)]
+    pub(super) breaker: BreakerFile,
+    #[serde(default)]
+    pub(super) retry: RetryFile,
+    #[serde(default)]
+    pub(super) health: HealthFile,
+    #[serde(default)]
+    pub(super) server: ServerFile,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProviderFile {
+    pub(super) name: Spanned<String>,
+    pub(super) dialect: Option<Spanned<String>>,
+    pub(super) base_url: Option<Spanned<String>>,
+    pub(super) key: Option<Spanned<String>>,
+    pub(super) key_file: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) http2: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RouteFile {
+    pub(super) name: Spanned<String>,
+    #[serde(default)]
+    pub(super) targets: Vec<Spanned<String>>,
+    #[serde(default)]
+    /// A target is its name, or a table with a weight.
+    pub(super) tiers: Vec<Vec<Spanned<toml::Value>>>,
+    #[serde(default)]
+    pub(super) order: OrderFile,
+    #[serde(default)]
+    pub(super) limits: LimitsFile,
+}
+
+/// A target with a weight.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WeightedFile {
+    pub(super) target: String,
+    #[serde(default = "one")]
+    pub(super) weight: u32,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OrderFile {
+    #[default]
+    Weighted,
+    Rotate,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsFile {
+    pub(super) connect: Option<Span>,
+    pub(super) first_token: Option<Span>,
+    pub(super) first_token_reasoning: Option<Span>,
+    pub(super) answer: Option<Span>,
+    pub(super) silence: Option<Span>,
+    pub(super) stall: Option<Span>,
+    pub(super) total: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BreakerFile {
+    pub(super) failure_threshold: Option<std::num::NonZeroU32>,
+    pub(super) recovery: Option<Span>,
+    pub(super) recovery_max: Option<Span>,
+    pub(super) probe_timeout: Option<Span>,
+    pub(super) ramp_start: Option<f64>,
+    pub(super) ramp_step: Option<Span>,
+    pub(super) ramp_successes: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetryFile {
+    pub(super) max_attempts: Option<Spanned<u32>>,
+    pub(super) revisits: Option<u32>,
+    pub(super) patience: Option<Span>,
+    pub(super) backoff: Option<Span>,
+    pub(super) backoff_max: Option<Span>,
+    pub(super) budget: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HealthFile {
+    pub(super) enabled: Option<bool>,
+    pub(super) interval: Option<Span>,
+    pub(super) timeout: Option<Span>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerFile {
+    pub(super) body_max: Option<Spanned<String>>,
+    pub(super) drain: Option<Span>,
+    pub(super) substitute: Option<bool>,
+    pub(super) connections_max: Option<u32>,
+}
+
+/// A duration as people write it: `250ms`, `10s`, `5m`, `1h`. Never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SpanVisitor;
+        impl Visitor<'_> for SpanVisitor {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as \"250ms\", \"10s\" or \"5m\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+                let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
+                let read = unbroken_wire::error::read_duration(text).filter(|_| has_unit);
+                let wrong = || E::invalid_value(serde::de::Unexpected::Str(text), &self);
+                let span = read.filter(|span| *span <= DAY).ok_or_else(wrong)?;
+                Ok(Span(span))
+            }
+        }
+        deserializer.deserialize_str(SpanVisitor).map_err(D::Error::custom)
+    }
+}
+
+/// No duration in a configuration is longer.
+const DAY: Duration = Duration::from_secs(86_400);

@@ -1,0 +1,12 @@
+//! What is configured: the file as typed, what it means, and what holds without one.
+
+mod environment;
+mod error;
+mod file;
+mod plan;
+mod zero;
+
+pub(crate) use environment::Environment;
+pub(crate) use error::ConfigErrors;
+pub(crate) use plan::Plan;
+pub(crate) use zero::{Tiers, vendor_of};

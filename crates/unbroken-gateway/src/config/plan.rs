@@ -1,0 +1,380 @@
+//! The configuration, checked and resolved: nothing in it can be wrong any more.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use toml::Spanned;
+use unbroken::FailoverConfig;
+use unbroken::endpoint::Endpoint;
+use unbroken::providers::{ANTHROPIC, GEMINI, OPENAI_COMPATIBLE, PROVIDERS, Provider};
+use unbroken::route::{Choice, Route, Tier};
+use unbroken_engine::deadline::Limits;
+use unbroken_engine::detector::DetectorConfig;
+use unbroken_engine::target::TierOrder;
+
+use super::error::{did_you_mean, explain};
+use super::file::{File, LimitsFile, OrderFile, ProviderFile, RouteFile, Span, WeightedFile};
+use super::{ConfigErrors, Environment, zero};
+
+/// What the gateway does.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Where it listens.
+    pub(crate) listen: SocketAddr,
+    /// Endpoints by name.
+    pub(crate) endpoints: BTreeMap<String, Arc<Endpoint>>,
+    /// Routes by name.
+    pub(crate) routes: BTreeMap<String, Arc<Route>>,
+    /// Limits of routes that are not configured.
+    pub(crate) limits: Limits,
+    /// The library's settings.
+    pub(crate) failover: FailoverConfig,
+    /// The server's settings.
+    pub(crate) server: ServerPlan,
+}
+
+/// The server's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerPlan {
+    /// The largest request body, in bytes. Default: 32 MiB.
+    pub(crate) body_max: usize,
+    /// How long open streams may go on after SIGTERM. Default: 120 s.
+    pub(crate) drain: Duration,
+    /// Whether a comparable model of another vendor may stand in. Default: true.
+    pub(crate) substitute: bool,
+    /// The most connections at once. Default: 10,000.
+    pub(crate) connections_max: u32,
+}
+
+impl Default for ServerPlan {
+    fn default() -> Self {
+        Self {
+            body_max: 32 << 20,
+            drain: Duration::from_secs(120),
+            substitute: true,
+            connections_max: 10_000,
+        }
+    }
+}
+
+impl Plan {
+    /// The plan without a file: endpoints from the environment, no named routes.
+    pub(crate) fn zero(environment: &Environment) -> Self {
+        let endpoints = zero::endpoints(environment);
+        Self {
+            listen: default_listen(),
+            endpoints: endpoints.into_iter().map(|e| (e.name.clone(), e)).collect(),
+            routes: BTreeMap::new(),
+            limits: Limits::default(),
+            failover: FailoverConfig::default(),
+            server: ServerPlan::default(),
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigErrors> {
+        let name = path.display().to_string();
+        let source = std::fs::read_to_string(path).map_err(|error| {
+            let mut errors = ConfigErrors::new(&name, "");
+            errors.add(None, format!("cannot be read: {error}"));
+            errors
+        })?;
+        Self::read(&name, &source, environment)
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub(crate) fn read(
+        name: &str,
+        source: &str,
+        environment: &Environment,
+    ) -> Result<Self, ConfigErrors> {
+        let mut errors = ConfigErrors::new(name, source);
+        let file: File = match toml::from_str(source) {
+            Ok(file) => file,
+            Err(error) => {
+                errors.add(error.span(), explain(&error));
+                return Err(errors);
+            }
+        };
+        let plan = Checker { environment, errors: &mut errors }.check(&file);
+        if errors.is_empty() { Ok(plan) } else { Err(errors) }
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 4110))
+}
+
+struct Checker<'a> {
+    environment: &'a Environment,
+    errors: &'a mut ConfigErrors,
+}
+
+impl Checker<'_> {
+    fn check(&mut self, file: &File) -> Plan {
+        let mut plan = Plan::zero(self.environment);
+        if !file.provider.is_empty() {
+            plan.endpoints.clear();
+        }
+        for provider in &file.provider {
+            if let Some(endpoint) = self.endpoint(provider)
+                && plan.endpoints.insert(endpoint.name.clone(), Arc::new(endpoint)).is_some()
+            {
+                self.wrong(&provider.name, "this provider is there twice");
+            }
+        }
+        if let Some(listen) = &file.listen {
+            match listen.parse() {
+                Ok(address) => plan.listen = address,
+                Err(_) => self.errors.add(
+                    None,
+                    format!("`listen = \"{listen}\"`: expected an address such as 127.0.0.1:4110"),
+                ),
+            }
+        }
+        plan.limits = self.limits(&file.limits, Limits::default(), None);
+        self.settings(file, &mut plan);
+        for route in &file.route {
+            let checked = Arc::new(self.route(route, &plan));
+            if plan.routes.insert(checked.name.clone(), checked).is_some() {
+                self.wrong(&route.name, "this route is there twice");
+            }
+        }
+        plan
+    }
+
+    fn wrong<T>(&mut self, at: &Spanned<T>, message: &str) {
+        self.errors.add(Some(at.span()), message);
+    }
+
+    fn endpoint(&mut self, file: &ProviderFile) -> Option<Endpoint> {
+        let name = file.name.get_ref();
+        if name.is_empty() || name.contains('/') || name == "unbroken" {
+            self.wrong(
+                &file.name,
+                "a provider's name is not empty, has no `/` and is not `unbroken`",
+            );
+            return None;
+        }
+        let provider = self.provider(file)?;
+        let mut endpoint = zero::endpoint(provider, self.environment)
+            .filter(|_| provider.name == name)
+            .unwrap_or_else(|| Endpoint::new(provider, None));
+        endpoint.name.clone_from(name);
+        endpoint.http2 = file.http2;
+        if let Some(url) = &file.base_url {
+            let is_url = ["http://", "https://"].iter().any(|p| url.get_ref().starts_with(p));
+            if !is_url {
+                self.wrong(url, "expected an address that begins with http:// or https://");
+            }
+            endpoint = endpoint.at(url.get_ref());
+        } else if endpoint.base_url.is_empty() {
+            self.wrong(&file.name, "this provider needs a `base_url`");
+        }
+        if let Some(key) = self.key(file) {
+            endpoint.key = Some(key);
+            endpoint.key_name.clone_from(name);
+        } else if endpoint.key.is_none() && !provider.key_env.is_empty() && file.base_url.is_none()
+        {
+            let names = provider.key_env.join(" or ");
+            self.wrong(&file.name, &format!("no key: set `key`, `key_file` or {names}"));
+        }
+        Some(endpoint)
+    }
+
+    /// The provider of this name, or the one that speaks the dialect.
+    fn provider(&mut self, file: &ProviderFile) -> Option<&'static Provider> {
+        let known = PROVIDERS.iter().copied().find(|p| p.name == file.name.get_ref());
+        let Some(dialect) = &file.dialect else {
+            if known.is_none() {
+                let names = PROVIDERS.iter().map(|p| p.name);
+                let hint = did_you_mean(file.name.get_ref(), names);
+                let message =
+                    format!("an unknown provider needs a `dialect` and a `base_url`{hint}");
+                self.wrong(&file.name, &message);
+            }
+            return known;
+        };
+        let by_dialect = [&OPENAI_COMPATIBLE, &ANTHROPIC, &GEMINI];
+        let found = by_dialect.into_iter().find(|p| p.dialect.name == dialect.get_ref());
+        if found.is_none() {
+            let names: Vec<&str> = by_dialect.iter().map(|p| p.dialect.name).collect();
+            let hint = did_you_mean(dialect.get_ref(), names.iter().copied());
+            let expected = names.join(", ");
+            self.wrong(dialect, &format!("unknown dialect, expected one of {expected}{hint}"));
+        }
+        known.filter(|p| p.dialect.name == dialect.get_ref()).or(found)
+    }
+
+    fn key(&mut self, file: &ProviderFile) -> Option<SecretString> {
+        if let Some(key) = &file.key {
+            let text = key.get_ref();
+            let Some(variable) = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')) else {
+                return Some(SecretString::from(text.as_str()));
+            };
+            let found = self.environment.get(variable).map(SecretString::from);
+            if found.is_none() {
+                self.wrong(key, &format!("the environment variable {variable} is not set"));
+            }
+            return found;
+        }
+        let path = file.key_file.as_ref()?;
+        match std::fs::read_to_string(path.get_ref()) {
+            Ok(key) => Some(SecretString::from(key.trim())),
+            Err(error) => {
+                self.wrong(path, &format!("the key file cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    fn route(&mut self, file: &RouteFile, plan: &Plan) -> Route {
+        let order = match file.order {
+            OrderFile::Weighted => TierOrder::Weighted,
+            OrderFile::Rotate => TierOrder::Rotate,
+        };
+        let mut tiers = Vec::new();
+        for target in &file.targets {
+            let choices: Vec<Choice> = self.choice(target, 1, plan).into_iter().collect();
+            tiers.push(Tier { choices, order });
+        }
+        for tier in &file.tiers {
+            let mut choices = Vec::new();
+            for target in tier {
+                let Some(weighted) = self.weighted(target) else { continue };
+                let name = Spanned::new(target.span(), weighted.target);
+                choices.extend(self.choice(&name, weighted.weight, plan));
+            }
+            tiers.push(Tier { choices, order });
+        }
+        if file.targets.is_empty() == file.tiers.is_empty() {
+            self.wrong(&file.name, "a route has either `targets` or `tiers`, with a target in it");
+        }
+        let limits = self.limits(&file.limits, plan.limits, Some(&file.name.span()));
+        Route { name: file.name.get_ref().clone(), tiers, limits }
+    }
+
+    fn weighted(&mut self, target: &Spanned<toml::Value>) -> Option<WeightedFile> {
+        let weighted = match target.get_ref() {
+            toml::Value::String(name) => WeightedFile { target: name.clone(), weight: 1 },
+            value => match value.clone().try_into::<WeightedFile>() {
+                Ok(weighted) => weighted,
+                Err(error) => {
+                    self.wrong(target, &explain(&error));
+                    return None;
+                }
+            },
+        };
+        if weighted.weight == 0 {
+            self.wrong(target, "a weight of 0 never sends anything: leave the target out");
+        }
+        Some(weighted)
+    }
+
+    fn choice(&mut self, target: &Spanned<String>, weight: u32, plan: &Plan) -> Option<Choice> {
+        let Some((name, model)) = target.get_ref().split_once('/').filter(|(_, m)| !m.is_empty())
+        else {
+            self.wrong(target, "expected `provider/model`");
+            return None;
+        };
+        let Some(endpoint) = plan.endpoints.get(name) else {
+            let hint = did_you_mean(name, plan.endpoints.keys().map(String::as_str));
+            let message = format!("there is no provider `{name}` with a key{hint}");
+            self.wrong(target, &message);
+            return None;
+        };
+        Some(Choice { endpoint: endpoint.clone(), model: model.to_owned(), weight })
+    }
+
+    fn limits(&mut self, file: &LimitsFile, base: Limits, at: Option<&Range<usize>>) -> Limits {
+        let or = |typed: Option<Span>, default: Duration| typed.map_or(default, |span| span.0);
+        let limits = Limits {
+            connect: or(file.connect, base.connect),
+            first_token: or(file.first_token, base.first_token),
+            first_token_reasoning: or(file.first_token_reasoning, base.first_token_reasoning),
+            answer: or(file.answer, base.answer),
+            silence: or(file.silence, base.silence),
+            stall: or(file.stall, base.stall),
+            total: or(file.total, base.total),
+        };
+        for (name, limit) in [("connect", limits.connect), ("first_token", limits.first_token)] {
+            if limit > limits.total {
+                let (limit, total) = (limit.as_secs_f32(), limits.total.as_secs_f32());
+                let message = format!("`{name}` ({limit} s) is longer than `total` ({total} s)");
+                self.errors.add(at.cloned(), message);
+            }
+        }
+        limits
+    }
+
+    fn settings(&mut self, file: &File, plan: &mut Plan) {
+        let set = |value: &mut Duration, typed: Option<Span>| {
+            if let Some(span) = typed {
+                *value = span.0;
+            }
+        };
+        let breaker = &mut plan.failover.fleet.breaker;
+        if let Some(threshold) = file.breaker.failure_threshold {
+            breaker.detector = DetectorConfig::Consecutive { failure_threshold: threshold };
+        }
+        set(&mut breaker.recovery, file.breaker.recovery);
+        set(&mut breaker.recovery_max, file.breaker.recovery_max);
+        set(&mut breaker.probe_timeout, file.breaker.probe_timeout);
+        set(&mut breaker.ramp_step, file.breaker.ramp_step);
+        breaker.recovery_max = breaker.recovery_max.max(breaker.recovery);
+        if let Some(share) = file.breaker.ramp_start {
+            breaker.ramp_start_per_mille = (share.clamp(0.001, 1.0) * 1000.0) as u32;
+        }
+        breaker.ramp_successes = file.breaker.ramp_successes.unwrap_or(breaker.ramp_successes);
+        let retry = &mut plan.failover.fleet.retry;
+        if let Some(attempts) = &file.retry.max_attempts {
+            retry.max_attempts = *attempts.get_ref();
+            if !(1..=16).contains(attempts.get_ref()) {
+                self.errors.add(Some(attempts.span()), "expected a number from 1 to 16");
+            }
+        }
+        retry.revisits = file.retry.revisits.unwrap_or(retry.revisits);
+        set(&mut retry.patience, file.retry.patience);
+        set(&mut retry.backoff.base, file.retry.backoff);
+        set(&mut retry.backoff.cap, file.retry.backoff_max);
+        retry.budget.capacity = file.retry.budget.unwrap_or(retry.budget.capacity);
+        let health = &mut plan.failover.fleet.health;
+        health.enabled = file.health.enabled.unwrap_or(health.enabled);
+        set(&mut health.interval, file.health.interval);
+        health.interval_when_ill = health.interval_when_ill.min(health.interval);
+        set(&mut health.timeout, file.health.timeout);
+        set(&mut plan.server.drain, file.server.drain);
+        plan.server.substitute = file.server.substitute.unwrap_or(plan.server.substitute);
+        let connections = file.server.connections_max;
+        plan.server.connections_max = connections.unwrap_or(plan.server.connections_max).max(1);
+        if let Some(size) = &file.server.body_max {
+            match read_size(size.get_ref()) {
+                Some(bytes) => plan.server.body_max = bytes,
+                None => self.wrong(size, "expected a size such as \"32MiB\", up to \"1GiB\""),
+            }
+        }
+    }
+}
+
+/// `64KiB`, `32MiB`, `1GiB`.
+fn read_size(text: &str) -> Option<usize> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let (number, unit) =
+        units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
+    let bytes = number.trim().parse::<usize>().ok()?.checked_mul(unit)?;
+    (1..=1 << 30).contains(&bytes).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests;

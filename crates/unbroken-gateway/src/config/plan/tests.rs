@@ -1,0 +1,112 @@
+use super::*;
+
+fn environment() -> Environment {
+    let variables = [("OPENAI_API_KEY", "sk-secret"), ("ANTHROPIC_API_KEY", "sk-other")];
+    variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+fn errors(source: &str) -> String {
+    Plan::read("unbroken.toml", source, &environment()).expect_err("it is wrong").to_string()
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let plan = Plan::read(
+        "unbroken.toml",
+        r#"
+        listen = "127.0.0.1:0"
+        [[provider]]
+        name = "openai"
+        [[provider]]
+        name = "local"
+        dialect = "openai-chat"
+        base_url = "http://127.0.0.1:8000/v1/"
+        [[route]]
+        name = "chat"
+        targets = ["openai/gpt-5.1", "local/llama/8b"]
+        [[route]]
+        name = "spread"
+        order = "rotate"
+        tiers = [[{ target = "openai/a", weight = 3 }, "local/b"]]
+        limits = { first_token = "250ms" }
+        [breaker]
+        failure_threshold = 5
+        recovery = "60s"
+        [server]
+        body_max = "1MiB"
+        "#,
+        &environment(),
+    )
+    .unwrap();
+    let labels = |route: &str| -> Vec<Vec<String>> {
+        let tiers = plan.routes[route].tiers.iter();
+        tiers.map(|tier| tier.choices.iter().map(Choice::label).collect()).collect()
+    };
+    assert_eq!(labels("chat"), [["openai/gpt-5.1"], ["local/llama/8b"]]);
+    assert_eq!(labels("spread"), [["openai/a", "local/b"]]);
+    assert_eq!(plan.routes["spread"].limits.first_token, Duration::from_millis(250));
+    assert_eq!(plan.endpoints["local"].base_url, "http://127.0.0.1:8000/v1");
+    let breaker = plan.failover.fleet.breaker;
+    assert_eq!(breaker.detector, DetectorConfig::consecutive(5));
+    assert_eq!(breaker.recovery_max, Duration::from_secs(60), "never below `recovery`");
+    assert_eq!(plan.server.body_max, 1 << 20);
+}
+
+#[test]
+fn an_unknown_key_is_shown_where_it_stands_with_the_nearest_valid_one() {
+    let text = errors("[breaker]\nfailure_treshold = 3\n");
+    assert!(text.starts_with("unbroken.toml:2:1: unknown field `failure_treshold`"), "{text}");
+    assert!(text.contains("did you mean `failure_threshold`?"), "{text}");
+    assert!(text.contains("2 | failure_treshold = 3\n   | ^^^^^^^^^^^^^^^^"), "{text}");
+}
+
+#[test]
+fn an_unknown_provider_in_a_target_is_shown_with_the_nearest_valid_one() {
+    let text = errors("[[route]]\nname = \"a\"\ntargets = [\"opnai/gpt-5.1\"]\n");
+    assert_eq!(
+        text,
+        "unbroken.toml:3:12: there is no provider `opnai` with a key; did you mean `openai`?\n   \
+         |\n 3 | targets = [\"opnai/gpt-5.1\"]\n   |            ^^^^^^^^^^^^^^^"
+    );
+}
+
+#[test]
+fn all_errors_are_reported_at_once() {
+    let text = errors(
+        "[[provider]]\nname = \"gemini\"\n[[provider]]\nname = \"x\"\ndialect = \"gemmini\"\n\
+         [[route]]\nname = \"r\"\n[limits]\ntotal = \"1s\"\nfirst_token = \"2s\"\n",
+    );
+    for part in [
+        "no key: set `key`, `key_file` or GOOGLE_API_KEY",
+        "did you mean `gemini`?",
+        "a route has either `targets` or `tiers`",
+        "`first_token` (2 s) is longer than `total` (1 s)",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}
+
+#[test]
+fn durations_and_sizes_must_make_sense() {
+    for (source, part) in [
+        ("[limits]\ntotal = \"soon\"", "a duration such as"),
+        ("[limits]\ntotal = \"10\"", "a duration such as"),
+        ("[limits]\ntotal = 10", "a duration such as"),
+        ("[server]\nbody_max = \"32\"", "a size such as"),
+        ("[breaker]\nfailure_threshold = 0", "nonzero"),
+        ("[retry]\nmax_attempts = 99", "from 1 to 16"),
+    ] {
+        assert!(errors(source).contains(part), "{source}: {}", errors(source));
+    }
+}
+
+#[test]
+fn keys_come_from_the_environment_and_never_show() {
+    let source = "[[provider]]\nname = \"a\"\ndialect = \"gemini\"\nbase_url = \"http://x\"\nkey = \"${OPENAI_API_KEY}\"";
+    let plan = Plan::read("f", source, &environment()).unwrap();
+    assert!(plan.endpoints["a"].key.is_some());
+    assert!(!format!("{plan:?}").contains("sk-secret"));
+    assert!(
+        errors("[[provider]]\nname = \"openai\"\nkey = \"${NOPE}\"").contains("NOPE is not set")
+    );
+}

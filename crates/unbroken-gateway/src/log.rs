@@ -1,0 +1,90 @@
+//! Log lines, from the events of the engine: one per attempt, one per change.
+//!
+//! `info` is a change of state that an operator wants to see; an attempt that failover absorbed is
+//! `debug`; `warn` is a client that saw a failure. No line has a key or a prompt.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use tracing_subscriber::EnvFilter;
+use unbroken::observer::{Observer, Seen};
+use unbroken_engine::event::{Event, Outcome};
+
+use crate::config::Environment;
+
+/// Starts logging to stderr: for people in a terminal, JSON otherwise.
+pub(crate) fn start(environment: &Environment, default_level: &str) {
+    let filter = environment.get("RUST_LOG").unwrap_or(default_level);
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default_level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start, in tests, changes nothing.
+    let _ = if std::io::stderr().is_terminal() {
+        builder.with_target(false).try_init()
+    } else {
+        builder.json().flatten_event(true).with_target(false).try_init()
+    };
+}
+
+/// Several observers as one.
+pub(crate) struct All(pub(crate) Vec<Arc<dyn Observer>>);
+
+impl Observer for All {
+    fn observe(&self, seen: &Seen<'_>) {
+        for observer in &self.0 {
+            observer.observe(seen);
+        }
+    }
+}
+
+/// Writes the lines.
+pub(crate) struct Log;
+
+impl Observer for Log {
+    fn observe(&self, seen: &Seen<'_>) {
+        let request = seen.request.unwrap_or_default();
+        match seen.event {
+            Event::AttemptStarted { attempt, target, why, .. } => {
+                tracing::trace!(request, attempt, %target, why = why.name(), "attempt started");
+            }
+            Event::AttemptDelivered { attempt, target, after, .. } => {
+                let after_ms = after.as_millis();
+                tracing::trace!(request, attempt, %target, after_ms, "first content");
+            }
+            Event::AttemptEnded { attempt, target, result, phase, took, .. } => {
+                let (result, phase, took_ms) = (result.name(), phase.name(), took.as_millis());
+                tracing::debug!(request, attempt, %target, result, phase, took_ms, "attempt");
+            }
+            Event::CallWaits { wait, .. } => {
+                tracing::debug!(request, wait_ms = wait.as_millis(), "call waits for a target");
+            }
+            Event::RetryRefused { .. } => {
+                tracing::warn!(request, "the retry budget is used up: no further attempt");
+            }
+            Event::BreakerChanged { cell, name, change, reason } => {
+                let (cell, reason) = (cell.name(), reason.name());
+                let (from, to, trips) = (change.from, change.to, change.trips);
+                let wait_ms = change.wait.as_millis();
+                tracing::info!(cell, %name, from, to, reason, wait_ms, trips, "breaker changed");
+            }
+            Event::CellBlocked { cell, name, wait, cause } => {
+                let (cell, cause, wait_ms) = (cell.name(), cause.name(), wait.as_millis());
+                tracing::info!(cell, %name, cause, wait_ms, "blocked");
+            }
+            Event::HealthChecked { endpoint, health } => {
+                tracing::debug!(%endpoint, health = health.name(), "health check");
+            }
+            Event::CallEnded { outcome, attempts, took, .. } => {
+                let took_ms = took.as_millis();
+                let name = outcome.name();
+                match outcome {
+                    Outcome::Failed | Outcome::Broken => {
+                        tracing::warn!(request, outcome = name, attempts, took_ms, "call failed");
+                    }
+                    Outcome::Answered | Outcome::Rescued | Outcome::Told | Outcome::ClientGone => {
+                        tracing::debug!(request, outcome = name, attempts, took_ms, "call");
+                    }
+                }
+            }
+        }
+    }
+}

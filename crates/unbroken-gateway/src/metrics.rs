@@ -1,0 +1,197 @@
+//! Numbers for Prometheus, from the events of the engine.
+
+use std::sync::atomic::AtomicI64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use unbroken::observer::{Observer, Seen};
+use unbroken_engine::event::Event;
+
+/// Every counter, and the page that shows them.
+pub(crate) struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    starts: Family<StartLabels, Counter>,
+    first_token: Family<TargetLabels, Histogram, fn() -> Histogram>,
+    call_seconds: Family<CallLabels, Histogram, fn() -> Histogram>,
+    waits: Counter,
+    retries_refused: Counter,
+    breaker_changes: Family<BreakerLabels, Counter>,
+    breaker_state: Family<CellLabels, Gauge<i64, AtomicI64>>,
+    blocks: Family<BlockLabels, Counter>,
+    health_checks: Family<HealthLabels, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptLabels {
+    target: String,
+    result: &'static str,
+    phase: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StartLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TargetLabels {
+    target: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreakerLabels {
+    cell: &'static str,
+    name: String,
+    to: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CellLabels {
+    cell: &'static str,
+    name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BlockLabels {
+    cell: &'static str,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HealthLabels {
+    endpoint: String,
+    health: &'static str,
+}
+
+/// 10 ms to 82 s, doubling: the buckets of the `GenAI` conventions. Source: ecosystem.md 4.
+fn histogram() -> Histogram {
+    Histogram::new((0..14).map(|n| 0.01 * f64::from(1 << n)))
+}
+
+/// Labels have at most this many bytes, and this many targets have numbers of their own: clients
+/// may invent model names.
+const LABEL_MAX: usize = 120;
+
+fn label(text: &str) -> String {
+    text.chars().take(LABEL_MAX).collect()
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("unbroken"),
+            calls: Family::default(),
+            attempts: Family::default(),
+            starts: Family::default(),
+            first_token: Family::new_with_constructor(histogram),
+            call_seconds: Family::new_with_constructor(histogram),
+            waits: Counter::default(),
+            retries_refused: Counter::default(),
+            breaker_changes: Family::default(),
+            breaker_state: Family::default(),
+            blocks: Family::default(),
+            health_checks: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("calls", "Calls by how they ended", self.calls.clone());
+        r.register("attempts", "Attempts by how they ended", self.attempts.clone());
+        r.register("attempt_starts", "Attempts by why they began", self.starts.clone());
+        r.register(
+            "time_to_first_token_seconds",
+            "Time from an attempt's start to its first content",
+            self.first_token.clone(),
+        );
+        r.register("call_duration_seconds", "Duration of calls", self.call_seconds.clone());
+        r.register("call_waits", "Waits of calls for a target", self.waits.clone());
+        r.register(
+            "retries_refused",
+            "Attempts that the retry budget refused",
+            self.retries_refused.clone(),
+        );
+        r.register("breaker_changes", "Changes of breakers", self.breaker_changes.clone());
+        r.register(
+            "breaker_state",
+            "0 closed, 1 ramp, 2 half open, 3 open",
+            self.breaker_state.clone(),
+        );
+        r.register("blocks", "Cells blocked until a known time", self.blocks.clone());
+        r.register("health_checks", "Active health checks", self.health_checks.clone());
+    }
+
+    /// The page for Prometheus.
+    pub(crate) fn page(&self) -> String {
+        let mut page = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut page, &self.registry);
+        page
+    }
+}
+
+impl Observer for Metrics {
+    fn observe(&self, seen: &Seen<'_>) {
+        match seen.event {
+            Event::AttemptStarted { why, .. } => {
+                self.starts.get_or_create(&StartLabels { reason: why.name() }).inc();
+            }
+            Event::AttemptDelivered { target, after, .. } => {
+                let labels = TargetLabels { target: label(target) };
+                self.first_token.get_or_create(&labels).observe(after.as_secs_f64());
+            }
+            Event::AttemptEnded { target, result, phase, .. } => {
+                let (result, phase) = (result.name(), phase.name());
+                let labels = AttemptLabels { target: label(target), result, phase };
+                self.attempts.get_or_create(&labels).inc();
+            }
+            Event::CallWaits { .. } => {
+                self.waits.inc();
+            }
+            Event::RetryRefused { .. } => {
+                self.retries_refused.inc();
+            }
+            Event::BreakerChanged { cell, name, change, reason } => {
+                let (cell, name) = (cell.name(), label(name));
+                let state = match change.to {
+                    "closed" => 0,
+                    "ramp" => 1,
+                    "half_open" => 2,
+                    _ => 3,
+                };
+                let labels = CellLabels { cell, name: name.clone() };
+                self.breaker_state.get_or_create(&labels).set(state);
+                let labels = BreakerLabels { cell, name, to: change.to, reason: reason.name() };
+                self.breaker_changes.get_or_create(&labels).inc();
+            }
+            Event::CellBlocked { cell, cause, .. } => {
+                let labels = BlockLabels { cell: cell.name(), cause: cause.name() };
+                self.blocks.get_or_create(&labels).inc();
+            }
+            Event::HealthChecked { endpoint, health } => {
+                let labels = HealthLabels { endpoint: label(endpoint), health: health.name() };
+                self.health_checks.get_or_create(&labels).inc();
+            }
+            Event::CallEnded { outcome, took, .. } => {
+                let labels = CallLabels { outcome: outcome.name() };
+                self.call_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+                self.calls.get_or_create(&labels).inc();
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The port: accepts connections within bounds, and stops without losing a call.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use unbroken::Failover;
+
+use super::respond::Responder;
+use crate::metrics::Metrics;
+use crate::routing::Routing;
+
+/// A client that sends its headers more slowly than this is cut off.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A server that listens.
+pub(crate) struct Server {
+    listener: TcpListener,
+    responder: Arc<Responder>,
+    address: SocketAddr,
+}
+
+/// How a server stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// Every call was answered to its end.
+    Drained,
+    /// Calls were open when the time was up.
+    CutOff,
+}
+
+impl Server {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the port cannot be bound.
+    pub(crate) async fn bind(
+        failover: Failover,
+        routing: Routing,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(routing.plan().listen).await?;
+        let address = listener.local_addr()?;
+        let responder = Arc::new(Responder::new(failover, routing, metrics));
+        Ok(Self { listener, responder, address })
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`; then lets open calls end, within the drain limit.
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Stopped {
+        let Self { listener, responder, .. } = self;
+        let plan = &responder.routing.plan().server;
+        let places = Arc::new(Semaphore::new(plan.connections_max as usize));
+        let drain = plan.drain;
+        let graceful = GracefulShutdown::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let place = tokio::select! {
+                () = &mut stop => break,
+                place = places.clone().acquire_owned() => place,
+            };
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => serve(stream, responder.clone(), &graceful, place),
+                Err(error) => {
+                    // Out of file descriptors, most likely: let some be given back.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        responder.is_draining.store(true, Ordering::Relaxed);
+        drop(listener);
+        match tokio::time::timeout(drain, graceful.shutdown()).await {
+            Ok(()) => Stopped::Drained,
+            Err(_) => Stopped::CutOff,
+        }
+    }
+}
+
+fn serve<P: Send + 'static>(
+    stream: TcpStream,
+    responder: Arc<Responder>,
+    graceful: &GracefulShutdown,
+    place: P,
+) {
+    // Without this a small event may wait 40 ms for an acknowledgement.
+    drop(stream.set_nodelay(true));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
+    let service = service_fn(move |request| responder.clone().respond(request));
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = graceful.watch(connection);
+    drop(unbroken::spawn("connection", async move {
+        // A client that breaks its connection is the client's matter.
+        drop(connection.await);
+        drop(place);
+    }));
+}

@@ -1,0 +1,240 @@
+//! How is one request answered?
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use unbroken::reply::{CallRequest, CallStream, Reply, ReplyBody};
+use unbroken::{Clock, Failover};
+use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, Framing, ModelRow};
+use unbroken_wire::raw::Members;
+
+use super::health;
+use super::paths::{self, Asked};
+use crate::metrics::Metrics;
+use crate::routing::{LIST_MAX, Routing};
+
+/// What all requests share.
+pub(super) struct Responder {
+    pub(super) failover: Failover,
+    pub(super) routing: Routing,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) is_draining: AtomicBool,
+    run: u64,
+    count: AtomicU64,
+}
+
+pub(super) type Outgoing = Response<Either<Full<Bytes>, CallStream>>;
+
+/// Our own fields of a body: read, and not sent on.
+const OWN_FIELDS: &[&str] = &["models"];
+
+struct Wanted {
+    dialect: &'static Dialect,
+    model_in_path: Option<String>,
+    stream_in_path: bool,
+    framing: Framing,
+}
+
+impl Responder {
+    pub(super) fn new(failover: Failover, routing: Routing, metrics: Arc<Metrics>) -> Self {
+        for route in routing.plan().routes.values() {
+            failover.know(route);
+        }
+        let is_draining = AtomicBool::new(false);
+        Self {
+            failover,
+            routing,
+            metrics,
+            is_draining,
+            run: Clock::seed(),
+            count: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) async fn respond(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Outgoing, Infallible> {
+        let id = self.request_id(request.headers());
+        let mut response = self.answer(request, &id).await;
+        if let Ok(id) = HeaderValue::try_from(&id) {
+            response.headers_mut().insert("x-request-id", id.clone());
+            response.headers_mut().insert("x-unbroken-request-id", id);
+        }
+        Ok(response)
+    }
+
+    /// The client's own id, if it can stand in a log, or a new one.
+    fn request_id(&self, headers: &HeaderMap) -> String {
+        let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+        let is_sane = |id: &&str| {
+            (1..=128).contains(&id.len())
+                && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+        };
+        given.filter(is_sane).map_or_else(
+            || {
+                let number = self.count.fetch_add(1, Ordering::Relaxed);
+                format!("{:08x}{number:08x}", self.run & 0xffff_ffff)
+            },
+            ToOwned::to_owned,
+        )
+    }
+
+    async fn answer(&self, request: Request<Incoming>, id: &str) -> Outgoing {
+        let uri = request.uri().clone();
+        let query = uri.query().unwrap_or_default();
+        match paths::read(request.method(), uri.path(), query, request.headers()) {
+            Asked::Chat { dialect, model_in_path, stream_in_path, framing } => {
+                let wanted = Wanted { dialect, model_in_path, stream_in_path, framing };
+                self.chat(wanted, request, id).await
+            }
+            Asked::Models(dialect) => json(200, (dialect.write_models)(&self.model_rows())),
+            Asked::Live | Asked::Root => text(200, "ok\n"),
+            Asked::Ready if self.is_draining.load(Ordering::Relaxed) => text(503, "draining\n"),
+            Asked::Ready => text(200, "ready\n"),
+            Asked::Health => {
+                let is_draining = self.is_draining.load(Ordering::Relaxed);
+                json(200, health::page(&self.failover, is_draining).to_string())
+            }
+            Asked::Metrics => {
+                let mut response = text(200, self.metrics.page());
+                let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+                response
+            }
+            Asked::WrongMethod(dialect) => {
+                let method = request.method();
+                error(dialect, 405, &format!("{method} is not possible here"))
+            }
+            Asked::Unknown(dialect) => {
+                error(dialect, 404, &format!("there is nothing at {}", uri.path()))
+            }
+        }
+    }
+
+    fn model_rows(&self) -> Vec<ModelRow> {
+        let row = |id| ModelRow { id, owned_by: "unbroken".to_owned(), created_unix: 0 };
+        self.routing.model_names().into_iter().map(row).collect()
+    }
+
+    async fn chat(&self, wanted: Wanted, request: Request<Incoming>, id: &str) -> Outgoing {
+        let dialect = wanted.dialect;
+        let (head, body) = request.into_parts();
+        let encoding = head.headers.get(CONTENT_ENCODING).filter(|value| *value != "identity");
+        if encoding.is_some() {
+            return error(dialect, 415, "compressed request bodies are not accepted");
+        }
+        let limit = self.routing.plan().server.body_max;
+        let body = match Limited::new(body, limit).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(failed) if failed.is::<LengthLimitError>() => {
+                return error(dialect, 413, &format!("the body is larger than {limit} bytes"));
+            }
+            Err(_) => return error(dialect, 400, "the body could not be read to its end"),
+        };
+        match self.prepare(wanted, head.headers, &body, id) {
+            Ok(call) => reply(self.failover.call(call).await),
+            Err(response) => *response,
+        }
+    }
+
+    /// Reads the model, finds the route, and takes our own fields out.
+    fn prepare(
+        &self,
+        wanted: Wanted,
+        headers: HeaderMap,
+        body: &Bytes,
+        id: &str,
+    ) -> Result<CallRequest, Box<Outgoing>> {
+        let Wanted { dialect, model_in_path, stream_in_path, framing } = wanted;
+        let members = Members::split(body)
+            .map_err(|wrong| Box::new(error(dialect, 400, &wrong.to_string())))?;
+        let mut models: Vec<String> =
+            model_in_path.clone().or_else(|| members.get_str("model")).into_iter().collect();
+        let list = members.get("models").and_then(|list| serde_json::from_str(list).ok());
+        let list: Vec<String> = list.unwrap_or_default();
+        for name in list.into_iter().take(LIST_MAX + 1) {
+            if !models.contains(&name) {
+                models.push(name);
+            }
+        }
+        if models.is_empty() {
+            return Err(Box::new(error(dialect, 400, "missing required parameter: 'model'")));
+        }
+        let forbids = headers.get("x-unbroken-substitute").is_some_and(|value| value == "false");
+        let may_substitute = self.routing.plan().server.substitute && !forbids;
+        let route = self
+            .routing
+            .resolve(&models, may_substitute)
+            .map_err(|message| Box::new(error(dialect, 404, &message)))?;
+        let is_ours = OWN_FIELDS.iter().any(|field| members.get(field).is_some());
+        let body = if is_ours { members.without(OWN_FIELDS).into() } else { body.clone() };
+        // A list without a model names its first.
+        let body = match (model_in_path.is_none(), members.get("model"), models.first()) {
+            (true, None, Some(first)) => with_model(&body, first),
+            _ => body,
+        };
+        Ok(CallRequest {
+            id: id.to_owned(),
+            dialect,
+            model_in_path,
+            stream_in_path,
+            framing,
+            headers,
+            body,
+            route,
+        })
+    }
+}
+
+fn with_model(body: &Bytes, model: &str) -> Bytes {
+    let json = serde_json::Value::from(model).to_string();
+    Members::split(body)
+        .map_or_else(|_| body.clone(), |members| members.with("model", &json).into())
+}
+
+fn reply(reply: Reply) -> Outgoing {
+    let body = match reply.body {
+        ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
+        ReplyBody::Stream(stream) => Either::Right(stream),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = reply.headers;
+    response
+}
+
+/// An error of our own, in the caller's dialect. Sending it again would not help.
+fn error(dialect: &Dialect, status: u16, message: &str) -> Outgoing {
+    let (kind, code) = match status {
+        404 => (ErrorKind::NotFound, Some("model_not_found".to_owned())),
+        413 => (ErrorKind::TooLarge, None),
+        _ => (ErrorKind::InvalidRequest, None),
+    };
+    let message = message.to_owned();
+    let error = ClientError { status, kind, message, code, param: None };
+    let mut response = reply(Reply::error(dialect, &error));
+    response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));
+    response
+}
+
+fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
+    let mut response = text(status, body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn text(status: u16, body: impl Into<Bytes>) -> Outgoing {
+    let mut response = Response::new(Either::Left(Full::new(body.into())));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
