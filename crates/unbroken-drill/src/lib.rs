@@ -1,5 +1,8 @@
-//! Rehearsals: faults, scenarios, simulator, fake provider, scorekeeper.
+//! Rehearsals: faults, scenarios, the fake provider and the scorekeeper.
 
 mod background;
 pub mod fake_provider;
 pub mod fault;
+pub mod report;
+pub mod scenario;
+pub mod scorekeeper;

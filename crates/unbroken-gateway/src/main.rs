@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod log;
 mod metrics;
+mod rehearsal;
 mod routing;
 mod server;
 mod terminal;
@@ -32,6 +33,26 @@ enum Command {
         /// Listen here instead of where the configuration says
         #[arg(long)]
         listen: Option<SocketAddr>,
+    },
+    /// Play an outage with three fake providers: no key and no network needed
+    Demo {
+        /// End when the outage is over instead of serving on
+        #[arg(long)]
+        exit: bool,
+        /// Print the scoreboard as one JSON object, and nothing else
+        #[arg(long)]
+        json: bool,
+    },
+    /// Rehearse an outage against fake providers and say whether it went as it should
+    Drill {
+        /// A drill that comes with the program, or a .toml file; without it, the list of drills
+        drill: Option<String>,
+        /// List the drills
+        #[arg(long)]
+        list: bool,
+        /// Print the scorecard as one JSON object, and nothing else
+        #[arg(long)]
+        json: bool,
     },
     /// Check the configuration and print what it says
     Check {
@@ -65,6 +86,8 @@ fn main() -> ExitCode {
     runtime.block_on(async {
         match arguments.command {
             Command::Serve { config, listen } => commands::serve::run(config, listen).await,
+            Command::Demo { exit, json } => commands::demo::run(exit, json).await,
+            Command::Drill { drill, list, json } => commands::drill::run(drill, list, json).await,
             Command::Check { config } => commands::check::run(config),
             Command::FakeProvider { listen, key, words } => {
                 commands::fake_provider::run(listen, key, words).await

@@ -35,7 +35,7 @@ pub(crate) fn plan(
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> ExitCode {
     let environment = Environment::of_process();
-    crate::log::start(&environment, "info");
+    crate::log::start(&environment, "info,unbroken=debug");
     let mut plan = match plan(config, &environment) {
         Ok(plan) => plan,
         Err(errors) => {

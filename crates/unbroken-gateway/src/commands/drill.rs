@@ -1,0 +1,58 @@
+//! `unbroken drill`: an outage, rehearsed.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use unbroken_drill::scenario::{DRILLS, Scenario};
+
+use crate::commands::demo::Show;
+use crate::config::Environment;
+use crate::rehearsal::Stage;
+use crate::terminal::{print, say};
+
+/// Plays a scenario; the exit status says whether it went as it should.
+pub(crate) async fn run(name: Option<String>, list: bool, json: bool) -> ExitCode {
+    crate::log::start(&Environment::of_process(), "error");
+    let Some(name) = name.filter(|_| !list) else {
+        for (name, source) in DRILLS {
+            let title = Scenario::read(name, source).map(|scenario| scenario.title);
+            print(&format!("{name:<20} {}", title.unwrap_or_default()));
+        }
+        return ExitCode::SUCCESS;
+    };
+    let scenario = match read(&name) {
+        Ok(scenario) => scenario,
+        Err(error) => {
+            say(&format!("unbroken: {error}"));
+            return ExitCode::from(2);
+        }
+    };
+    let stage = match Stage::set(&scenario).await {
+        Ok(stage) => stage,
+        Err(error) => {
+            say(&format!("unbroken: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut show = Show::new(!json);
+    show.title(&scenario);
+    let card = stage.play(&scenario, |at, happening| show.happens(at, happening)).await;
+    show.end();
+    if json {
+        print(&serde_json::to_string(&card).unwrap_or_default());
+    } else {
+        let verdict = if card.passed { "passed" } else { "FAILED" };
+        print(&format!("\n{card}\n  {verdict}: {}", scenario.proves));
+    }
+    stage.strike().await;
+    if card.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn read(name: &str) -> Result<Scenario, String> {
+    let is_file = Path::new(name).extension().is_some_and(|extension| extension == "toml");
+    if !is_file {
+        return Scenario::built_in(name).map_err(|error| error.to_string());
+    }
+    let source = std::fs::read_to_string(name).map_err(|error| format!("{name}: {error}"))?;
+    Scenario::read(name, &source).map_err(|error| error.to_string())
+}
