@@ -1,1 +1,61 @@
-fn main() {}
+//! Checks and chores of the repository: `cargo xtask check`, `tidy`, `docs`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+mod docs;
+mod tidy;
+
+fn main() -> ExitCode {
+    let root = root();
+    let result = match env::args().nth(1).as_deref() {
+        Some("check") => check(&root),
+        Some("tidy") => tidy(&root),
+        Some("docs") => docs::write(&root).map_err(|error| error.to_string()),
+        _ => Err("usage: cargo xtask check|tidy|docs\n\n  \
+                  check  everything that must hold before a commit\n  \
+                  tidy   the rules of the house that a program can check\n  \
+                  docs   writes the generated parts of docs/"
+            .to_owned()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+fn tidy(root: &Path) -> Result<(), String> {
+    let faults = tidy::faults(root);
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\n")) }
+}
+
+/// Every check, in the order in which they are quick to fail.
+fn check(root: &Path) -> Result<(), String> {
+    run(root, "cargo", &["fmt", "--all", "--check"])?;
+    println!("== tidy");
+    tidy(root)?;
+    run(root, "cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    run(root, "cargo", &["test", "--workspace"])?;
+    run(root, "cargo", &["build", "--package", "unbroken-gateway"])?;
+    run(root, "acceptance/run", &[])
+}
+
+fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<(), String> {
+    println!("== {program} {}", arguments.join(" "));
+    let status = Command::new(program).args(arguments).current_dir(root).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{program} {}` failed: {status}", arguments.join(" "))),
+        Err(error) => Err(format!("`{program}` cannot be run: {error}")),
+    }
+}

@@ -241,6 +241,8 @@ fn read_gemini(path: &str, body: &Value) -> Result<Asked, Rejection> {
     let tool = |declaration: &Value| {
         let schema = declaration
             .get("parametersJsonSchema")
+            // Google accepts both spellings, and its Python SDK sends this one.
+            .or_else(|| declaration.get("parameters_json_schema"))
             .or_else(|| declaration.get("parameters"))
             .cloned();
         (text(declaration, "name"), schema.unwrap_or_default())

@@ -224,6 +224,8 @@ fn cues(scenario: &Scenario) -> Vec<Cue> {
             cues.push(Cue { at: timed.at + length, begins: false, timed: timed.clone() });
         }
     }
+    // The last one first; those of one moment in the order of the file, from the end.
+    cues.reverse();
     cues.sort_by_key(|cue| std::cmp::Reverse(cue.at));
     cues
 }

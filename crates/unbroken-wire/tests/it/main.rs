@@ -1,4 +1,13 @@
 //! The dialects against recorded traffic of real providers.
 
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests say so when something is wrong"
+)]
+
 mod recordings;
 mod traffic;

@@ -1,3 +1,12 @@
 //! The library against recorded traffic and real sockets.
 
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests say so when something is wrong"
+)]
+
 mod errors;

@@ -90,8 +90,10 @@ impl StreamWriter for Writer {
                 }
             }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
-            StreamEvent::Ping => self.keep_alive(out),
-            StreamEvent::Signature(_) | StreamEvent::Finish(_) | StreamEvent::Error(_) => {}
+            StreamEvent::Ping
+            | StreamEvent::Signature(_)
+            | StreamEvent::Finish(_)
+            | StreamEvent::Error(_) => {}
         }
     }
 
@@ -116,7 +118,9 @@ impl StreamWriter for Writer {
 
     fn keep_alive(&mut self, out: &mut Vec<u8>) {
         match self.framing {
-            Framing::Sse => out.extend_from_slice(b": keep-alive\n\n"),
+            // Google's Python SDK takes a comment for broken JSON (3.6.1, seen in the acceptance
+            // tests); it skips blank lines.
+            Framing::Sse => out.extend_from_slice(b"\r\n"),
             // White space between the elements of an array means nothing.
             Framing::JsonArray if self.has_started => out.extend_from_slice(b"\n"),
             Framing::JsonArray => {}

@@ -1,0 +1,176 @@
+"""Each official Python SDK: plain, streaming, a tool call with its result, an error; against every provider dialect,
+healthy and with the first target dead. The SDKs' own retries are off, so that only the gateway can save a call."""
+
+import json
+
+import anthropic
+import openai
+import pytest
+from google import genai
+from google.genai import errors, types
+
+WORDS = " ".join(f"w{n}" for n in range(1, 61))
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}, "required": ["city"]}
+ARGUMENTS = {"city": "Berlin", "days": 7}
+
+
+@pytest.fixture(scope="session")
+def openai_client(stage):
+    return openai.OpenAI(base_url=f"{stage.url}/v1", api_key="x", max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def anthropic_client(stage):
+    return anthropic.Anthropic(base_url=stage.url, api_key="x", max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def gemini_client(stage):
+    return genai.Client(api_key="x", http_options=types.HttpOptions(base_url=stage.url))
+
+
+USER = [{"role": "user", "content": "Count."}]
+
+
+class TestOpenAI:
+    TOOLS = [{"type": "function", "function": {"name": "weather", "description": "The weather", "parameters": SCHEMA}}]
+
+    def test_plain(self, openai_client, route):
+        answer = openai_client.chat.completions.create(model=route, messages=USER)
+        assert answer.choices[0].message.content == WORDS
+        assert answer.choices[0].finish_reason == "stop"
+        assert answer.usage.completion_tokens == 60
+
+    def test_stream(self, openai_client, route):
+        stream = openai_client.chat.completions.create(
+            model=route, messages=USER, stream=True, stream_options={"include_usage": True}
+        )
+        chunks = list(stream)
+        text = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+        finishes = [c.choices[0].finish_reason for c in chunks if c.choices and c.choices[0].finish_reason]
+        assert text == WORDS
+        assert finishes == ["stop"]
+        assert chunks[-1].usage.completion_tokens == 60
+        assert len({c.id for c in chunks}) == 1
+
+    def test_tool_loop(self, openai_client, route):
+        messages = [{"role": "user", "content": "Please call weather"}]
+        answer = openai_client.chat.completions.create(model=route, messages=messages, tools=self.TOOLS)
+        message = answer.choices[0].message
+        assert answer.choices[0].finish_reason == "tool_calls"
+        assert message.tool_calls[0].function.name == "weather"
+        assert json.loads(message.tool_calls[0].function.arguments) == ARGUMENTS
+        messages += [message, {"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "sunny"}]
+        answer = openai_client.chat.completions.create(model=route, messages=messages, tools=self.TOOLS)
+        assert answer.choices[0].message.content == WORDS
+
+    def test_tool_stream(self, openai_client, route):
+        messages = [{"role": "user", "content": "Please call weather"}]
+        with openai_client.chat.completions.stream(model=route, messages=messages, tools=self.TOOLS) as stream:
+            answer = stream.get_final_completion()
+        call = answer.choices[0].message.tool_calls[0]
+        assert (call.function.name, json.loads(call.function.arguments)) == ("weather", ARGUMENTS)
+
+    def test_error(self, openai_client, failing):
+        with pytest.raises(openai.BadRequestError) as caught:
+            openai_client.chat.completions.create(model=failing, messages=USER)
+        assert "temperature" in caught.value.message
+        assert caught.value.type in ("invalid_request_error", "INVALID_ARGUMENT")
+
+    def test_unknown_model(self, openai_client):
+        with pytest.raises(openai.NotFoundError) as caught:
+            openai_client.chat.completions.create(model="nonsense", messages=USER)
+        assert "these would work" in caught.value.message
+
+    def test_models(self, openai_client):
+        assert "rescue-openai" in [model.id for model in openai_client.models.list()]
+
+
+class TestAnthropic:
+    TOOLS = [{"name": "weather", "description": "The weather", "input_schema": SCHEMA}]
+
+    def test_plain(self, anthropic_client, route):
+        answer = anthropic_client.messages.create(model=route, messages=USER, max_tokens=100)
+        assert answer.content[0].text == WORDS
+        assert answer.stop_reason == "end_turn"
+        assert answer.usage.output_tokens == 60
+
+    def test_stream(self, anthropic_client, route):
+        with anthropic_client.messages.stream(model=route, messages=USER, max_tokens=100) as stream:
+            text = "".join(stream.text_stream)
+            answer = stream.get_final_message()
+        assert text == WORDS
+        assert answer.stop_reason == "end_turn"
+        assert answer.usage.output_tokens == 60
+
+    def test_tool_loop(self, anthropic_client, route):
+        messages = [{"role": "user", "content": "Please call weather"}]
+        arguments = {"model": route, "max_tokens": 100, "tools": self.TOOLS}
+        answer = anthropic_client.messages.create(messages=messages, **arguments)
+        call = next(block for block in answer.content if block.type == "tool_use")
+        assert answer.stop_reason == "tool_use"
+        assert (call.name, call.input) == ("weather", ARGUMENTS)
+        result = {"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}
+        messages += [{"role": "assistant", "content": answer.content}, {"role": "user", "content": [result]}]
+        answer = anthropic_client.messages.create(messages=messages, **arguments)
+        assert answer.content[0].text == WORDS
+
+    def test_tool_stream(self, anthropic_client, route):
+        messages = [{"role": "user", "content": "Please call weather"}]
+        arguments = {"model": route, "max_tokens": 100, "tools": self.TOOLS}
+        with anthropic_client.messages.stream(messages=messages, **arguments) as stream:
+            answer = stream.get_final_message()
+        call = next(block for block in answer.content if block.type == "tool_use")
+        assert (call.name, call.input) == ("weather", ARGUMENTS)
+
+    def test_error(self, anthropic_client, failing):
+        with pytest.raises(anthropic.BadRequestError) as caught:
+            anthropic_client.messages.create(model=failing, messages=USER, max_tokens=100)
+        assert "temperature" in str(caught.value)
+        assert caught.value.body["error"]["type"] == "invalid_request_error"
+
+    def test_models(self, anthropic_client):
+        assert "gemini" in [model.id for model in anthropic_client.models.list()]
+
+
+class TestGemini:
+    CONFIG = types.GenerateContentConfig(
+        tools=[types.Tool(function_declarations=[
+            types.FunctionDeclaration(name="weather", description="The weather", parameters_json_schema=SCHEMA)
+        ])],
+        automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
+    )
+
+    def test_plain(self, gemini_client, route):
+        answer = gemini_client.models.generate_content(model=route, contents="Count.")
+        assert answer.text == WORDS
+        assert answer.candidates[0].finish_reason == types.FinishReason.STOP
+        assert answer.usage_metadata.candidates_token_count == 60
+
+    def test_stream(self, gemini_client, route):
+        chunks = list(gemini_client.models.generate_content_stream(model=route, contents="Count."))
+        assert "".join(chunk.text or "" for chunk in chunks) == WORDS
+        assert chunks[-1].candidates[0].finish_reason == types.FinishReason.STOP
+        assert chunks[-1].usage_metadata.candidates_token_count == 60
+
+    def test_tool_loop(self, gemini_client, route):
+        user = types.UserContent("Please call weather")
+        answer = gemini_client.models.generate_content(model=route, contents=[user], config=self.CONFIG)
+        call = answer.function_calls[0]
+        assert (call.name, call.args) == ("weather", ARGUMENTS)
+        result = types.Part(
+            function_response=types.FunctionResponse(id=call.id, name="weather", response={"result": "sunny"})
+        )
+        contents = [user, answer.candidates[0].content, types.UserContent([result])]
+        answer = gemini_client.models.generate_content(model=route, contents=contents, config=self.CONFIG)
+        assert answer.text == WORDS
+
+    def test_error(self, gemini_client, failing):
+        with pytest.raises(errors.ClientError) as caught:
+            gemini_client.models.generate_content(model=failing, contents="Count.")
+        assert caught.value.code == 400
+        assert "temperature" in caught.value.message
+
+    def test_models(self, gemini_client):
+        names = [model.name for model in gemini_client.models.list()]
+        assert "models/anthropic" in names
