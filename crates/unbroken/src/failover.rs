@@ -35,6 +35,7 @@ pub struct FailoverConfig {
 #[derive(Clone)]
 pub struct Failover {
     shared: Arc<Shared>,
+    route: Option<Arc<Route>>,
 }
 
 impl fmt::Debug for Failover {
@@ -68,7 +69,18 @@ impl Failover {
         if shared.config.fleet.health.enabled {
             drop(background::spawn("prober", prober::run(Arc::downgrade(&shared))));
         }
-        Self { shared }
+        Self { shared, route: None }
+    }
+
+    /// With a route of its own, for `generate`.
+    pub(crate) fn with_route(mut self, route: Arc<Route>) -> Self {
+        self.know(&route);
+        self.route = Some(route);
+        self
+    }
+
+    pub(crate) const fn route(&self) -> Option<&Arc<Route>> {
+        self.route.as_ref()
     }
 
     /// Makes the targets of a route known, so that they are looked after before their first call.

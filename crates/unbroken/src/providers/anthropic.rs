@@ -11,7 +11,7 @@ use unbroken_wire::dialects::ANTHROPIC_MESSAGES;
 use super::{ErrorReply, Provider, classify_by_status, insert_secret};
 
 /// Anthropic.
-pub const PROVIDER: Provider = Provider {
+pub static PROVIDER: Provider = Provider {
     name: "anthropic",
     dialect: &ANTHROPIC_MESSAGES,
     base_url: "https://api.anthropic.com",

@@ -11,7 +11,7 @@ use unbroken_wire::dialects;
 use super::{ErrorReply, Provider, classify_by_status, insert_secret, retry_after};
 
 /// Google's Gemini API.
-pub const PROVIDER: Provider = Provider {
+pub static PROVIDER: Provider = Provider {
     name: "gemini",
     dialect: &dialects::GEMINI,
     base_url: "https://generativelanguage.googleapis.com",

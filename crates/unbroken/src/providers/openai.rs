@@ -8,7 +8,7 @@ use unbroken_wire::dialects::OPENAI_CHAT;
 use super::{Provider, bearer, classify_by_status};
 
 /// `OpenAI`.
-pub const PROVIDER: Provider = Provider {
+pub static PROVIDER: Provider = Provider {
     name: "openai",
     dialect: &OPENAI_CHAT,
     base_url: "https://api.openai.com/v1",

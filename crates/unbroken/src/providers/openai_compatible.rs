@@ -8,7 +8,7 @@ use unbroken_wire::dialects::OPENAI_CHAT;
 use super::{Provider, bearer, classify_by_status};
 
 /// Any server that speaks `OpenAI`'s dialect; its address must be configured.
-pub const PROVIDER: Provider = Provider {
+pub static PROVIDER: Provider = Provider {
     name: "openai-compatible",
     dialect: &OPENAI_CHAT,
     base_url: "",

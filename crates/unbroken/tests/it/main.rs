@@ -9,4 +9,5 @@
     reason = "tests say so when something is wrong"
 )]
 
+mod calls;
 mod errors;
