@@ -31,7 +31,11 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("// TODO", &[], "write an issue or a decision record instead"),
     ("Instant::now", &["clock.rs", "fake_provider/mod.rs", "rehearsal/"], "ask the clock"),
     ("SystemTime::now", &["clock.rs"], "ask the clock"),
-    ("std::env::var", &["config/environment.rs", "tests/"], "read it in the configuration"),
+    (
+        "std::env::var",
+        &["config/environment.rs", "tests/", "examples/"],
+        "read it in the configuration",
+    ),
 ];
 
 /// Everything that is not as it should be.

@@ -1,4 +1,4 @@
-//! Rehearsals: faults, scenarios, the fake provider and the scorekeeper.
+//! Rehearsals: faults, scenarios, the simulator, the fake provider and the scorekeeper.
 
 mod background;
 pub mod fake_provider;
@@ -6,3 +6,4 @@ pub mod fault;
 pub mod report;
 pub mod scenario;
 pub mod scorekeeper;
+pub mod simulator;

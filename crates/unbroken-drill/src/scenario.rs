@@ -219,7 +219,7 @@ fn timed(mut table: toml::Table) -> Result<Timed, String> {
 }
 
 /// `250ms`, `10s`, `2m`; at most an hour.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let units = [("ms", 1_u64), ("s", 1_000), ("m", 60_000)];
     let read = |(unit, millis): &(&str, u64)| {
         let number: u64 = text.strip_suffix(unit)?.parse().ok()?;

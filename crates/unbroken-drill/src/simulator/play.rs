@@ -1,0 +1,184 @@
+//! How does a provider answer in virtual time, with and without a fault?
+
+use std::time::Duration;
+
+use unbroken_engine::call::{AttemptId, Input};
+use unbroken_engine::cause::{FailureCause, Limitation, Unreachable};
+use unbroken_engine::target::TargetId;
+
+use super::{Simulation, Step};
+use crate::fault::{BodyKind, Fault};
+
+/// A healthy answer, as the fake provider gives it.
+const FIRST_TOKEN: Duration = Duration::from_millis(20);
+const GAP: Duration = Duration::from_millis(2);
+const WORDS: u32 = 60;
+/// A connection, and a refusal.
+const CONNECT: Duration = Duration::from_millis(1);
+const REPLY: Duration = Duration::from_millis(2);
+
+impl Simulation<'_> {
+    /// The fault that is set for a target now.
+    pub(super) fn active(&self, target: usize) -> Option<Fault> {
+        let now = self.now.since(unbroken_engine::time::Timestamp::ZERO);
+        let is_active = |fault: &&crate::scenario::Timed| {
+            fault.target == target
+                && fault.at <= now
+                && fault.length.is_none_or(|length| now < fault.at + length)
+        };
+        // A fault without an end holds until the scenario ends.
+        let mut faults = self.scenario.faults.iter().filter(is_active);
+        let last = faults.rfind(|f| f.length.is_some() || now < self.scenario.length);
+        last.map(|timed| timed.fault)
+    }
+
+    /// The fault that strikes this attempt, if one does.
+    fn strike(&mut self, target: usize) -> Option<Fault> {
+        let fault = self.active(target)?;
+        let place = self
+            .scenario
+            .faults
+            .iter()
+            .position(|timed| timed.target == target && timed.fault == fault)?;
+        let timed = self.scenario.faults.get(place)?;
+        let struck = self.struck.get_mut(place)?;
+        if timed.times.is_some_and(|times| *struck >= times)
+            || !self.random.chance(timed.share_per_mille)
+        {
+            return None;
+        }
+        *struck += 1;
+        Some(fault)
+    }
+
+    /// Plays one attempt.
+    pub(super) fn start(&mut self, call: usize, attempt: AttemptId, target: TargetId) {
+        let target = self.targets.iter().position(|known| *known == target).unwrap_or_default();
+        let mut playing = Playing { attempt, steps: Vec::new() };
+        match self.strike(target) {
+            None => playing.answer(FIRST_TOKEN, GAP, self.scenario.stream),
+            Some(fault) => playing.fault(fault, self.scenario.stream),
+        }
+        for (after, input) in playing.steps {
+            self.at(self.now + after, Step::Tell { call, input });
+        }
+    }
+}
+
+struct Playing {
+    attempt: AttemptId,
+    steps: Vec<(Duration, Input)>,
+}
+
+impl Playing {
+    fn connected(&mut self) {
+        self.steps.push((CONNECT, Input::Connected { attempt: self.attempt }));
+    }
+
+    fn failed(&mut self, after: Duration, cause: FailureCause) {
+        self.steps.push((after, Input::Failed { attempt: self.attempt, cause }));
+    }
+
+    fn answer(&mut self, first: Duration, gap: Duration, stream: bool) {
+        let attempt = self.attempt;
+        self.connected();
+        if stream {
+            // The engine learns as much from the first word as from all.
+            self.steps.push((first, Input::Content { attempt }));
+            self.steps.push((first + gap * WORDS, Input::Ended { attempt }));
+        } else {
+            self.steps.push((first, Input::Ended { attempt }));
+        }
+    }
+
+    /// Some words, and then the failure.
+    fn broken(&mut self, after_words: u32, stream: bool, cause: Option<FailureCause>) -> Duration {
+        let attempt = self.attempt;
+        self.connected();
+        let words = if stream { after_words } else { 0 };
+        if words > 0 {
+            self.steps.push((FIRST_TOKEN, Input::Content { attempt }));
+        }
+        let end = FIRST_TOKEN + GAP * words;
+        if let Some(cause) = cause {
+            self.failed(end, cause);
+        }
+        end
+    }
+
+    fn refused(&mut self, cause: FailureCause) {
+        self.connected();
+        self.failed(REPLY, cause);
+    }
+
+    fn fault(&mut self, fault: Fault, stream: bool) {
+        let seconds = |wait: Option<u32>| wait.map(|s| Duration::from_secs(u64::from(s)));
+        match fault {
+            Fault::Refuse => {
+                self.failed(CONNECT, FailureCause::Unreachable(Unreachable::Tcp));
+            }
+            Fault::Reset | Fault::Close => self.refused(FailureCause::ConnectionLost),
+            Fault::BlackHole => self.connected(),
+            Fault::Status { status, body, retry_after } => {
+                self.refused(of_status(status, body, seconds(retry_after)));
+            }
+            Fault::Unauthorized => self.refused(FailureCause::KeyRejected),
+            Fault::RateLimit { retry_after } => {
+                self.refused(FailureCause::RateLimited { retry_after: seconds(retry_after) });
+            }
+            Fault::Quota => self.refused(FailureCause::QuotaExhausted { retry_after: None }),
+            Fault::Overloaded => self.refused(FailureCause::Overloaded { retry_after: None }),
+            Fault::ModelGone => self.refused(FailureCause::ModelGone),
+            Fault::UnsupportedParameter => {
+                self.refused(FailureCause::TargetCannot(Limitation::Feature));
+            }
+            Fault::ContextTooLong => self.refused(FailureCause::TargetCannot(Limitation::Context)),
+            Fault::InvalidRequest => self.refused(FailureCause::InvalidRequest { status: 400 }),
+            Fault::Empty200 => self.refused(FailureCause::EmptyAnswer),
+            Fault::ErrorIn200 => self.refused(FailureCause::TargetError { status: 500 }),
+            Fault::JsonInsteadOfStream => self.answer(REPLY, Duration::ZERO, false),
+            Fault::SlowFirstToken { ms } => {
+                self.answer(Duration::from_millis(u64::from(ms)), GAP, stream);
+            }
+            Fault::SlowTokens { ms } => {
+                self.answer(FIRST_TOKEN, Duration::from_millis(u64::from(ms)), stream);
+            }
+            Fault::CutStream { after_words, .. } | Fault::NoEnd { after_words } => {
+                self.broken(after_words, stream, Some(FailureCause::Truncated));
+            }
+            Fault::Stall { after_words, pings } => self.stall(after_words, pings, stream),
+            Fault::Malformed { after_words } => {
+                self.broken(after_words, stream, Some(FailureCause::Malformed));
+            }
+            Fault::ErrorEvent { after_words } => {
+                let cause = FailureCause::Overloaded { retry_after: None };
+                self.broken(after_words, stream, Some(cause));
+            }
+        }
+    }
+
+    fn stall(&mut self, after_words: u32, pings: bool, stream: bool) {
+        let end = self.broken(after_words, stream, None);
+        if pings {
+            // Longer than any limit of a scenario.
+            let attempt = self.attempt;
+            let pings = (1..900).map(|n| (end + Duration::from_secs(n), Input::Alive { attempt }));
+            self.steps.extend(pings);
+        }
+    }
+}
+
+/// What the gateway makes of such a reply.
+fn of_status(status: u16, body: BodyKind, retry_after: Option<Duration>) -> FailureCause {
+    match (status, body) {
+        (429, _) => FailureCause::RateLimited { retry_after },
+        (503 | 529, BodyKind::Json) => FailureCause::Overloaded { retry_after },
+        (500..=599, BodyKind::Html | BodyKind::Empty) | (520..=530, _) => {
+            FailureCause::EdgeError { status }
+        }
+        (500..=599, BodyKind::Json) => FailureCause::TargetError { status },
+        (401 | 403, _) => FailureCause::KeyRejected,
+        (404, _) => FailureCause::ModelGone,
+        _ => FailureCause::InvalidRequest { status },
+    }
+}
