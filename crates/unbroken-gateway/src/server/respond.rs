@@ -62,7 +62,14 @@ impl Responder {
         request: Request<Incoming>,
     ) -> Result<Outgoing, Infallible> {
         let id = self.request_id(request.headers());
+        let is_call = request.method() == http::Method::POST;
         let mut response = self.answer(request, &id).await;
+        if is_call {
+            // What was refused before anybody was asked says so.
+            let headers = response.headers_mut();
+            headers.entry("x-unbroken-target").or_insert(HeaderValue::from_static("none"));
+            headers.entry("x-unbroken-attempts").or_insert(HeaderValue::from_static("0"));
+        }
         if let Ok(id) = HeaderValue::try_from(&id) {
             response.headers_mut().insert("x-request-id", id.clone());
             response.headers_mut().insert("x-unbroken-request-id", id);

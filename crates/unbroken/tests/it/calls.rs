@@ -242,3 +242,27 @@ async fn nothing_is_built_from_nothing() {
     let nowhere = Failover::builder().target(providers::OPENAI_COMPATIBLE.model("m")).build();
     assert!(matches!(nowhere.unwrap_err(), BuildError::NoAddress(_)));
 }
+
+/// A name that does not resolve, and a port that does not speak TLS: the call goes on, and the
+/// report says which it was.
+#[tokio::test]
+async fn failures_of_names_and_of_tls_are_invisible_and_told_apart() {
+    let plain = FakeProvider::start(FakeConfig::default()).await.unwrap();
+    let second = FakeProvider::start(FakeConfig::default()).await.unwrap();
+    let tls = format!("https://{}/v1", plain.address());
+    for (address, told) in [
+        ("http://no-such-host.invalid/v1", "its name did not resolve"),
+        (tls.as_str(), "no TLS connection to it was agreed"),
+    ] {
+        let failover = Failover::builder()
+            .target(providers::OPENAI.model("m").at(address))
+            .target(providers::GEMINI.model("m").at(&second.url()))
+            .health(HealthConfig { enabled: false, ..HealthConfig::default() })
+            .build()
+            .unwrap();
+        let answer = failover.generate("Count").await.unwrap();
+        assert_eq!((answer.target(), answer.text()), ("gemini/m", words()), "{address}");
+        let status = failover.status()[0].to_string();
+        assert!(status.contains(told), "{address}: {status}");
+    }
+}
