@@ -138,6 +138,10 @@ impl Responder {
             return error(dialect, 415, "compressed request bodies are not accepted");
         }
         let limit = self.routing.plan().server.body_max;
+        // A body that announces itself as too large is not waited for.
+        if hyper::body::Body::size_hint(&body).lower() > limit as u64 {
+            return error(dialect, 413, &format!("the body is larger than {limit} bytes"));
+        }
         let body = match Limited::new(body, limit).collect().await {
             Ok(body) => body.to_bytes(),
             Err(failed) if failed.is::<LengthLimitError>() => {
