@@ -55,6 +55,12 @@ def test_a_body_over_the_limit_is_refused_in_the_callers_dialect(stage):
     assert (error["type"], error["error"]["type"]) == ("error", "request_too_large")
 
 
+def test_a_compressed_body_is_refused_before_it_is_read(stage):
+    response, text = ask(stage, "POST", "/v1/messages", b"\x1f\x8b", {"content-encoding": "gzip"})
+    assert (response.status, json.loads(text)["type"]) == (415, "error")
+    assert "compressed" in json.loads(text)["error"]["message"]
+
+
 def test_what_is_not_possible_is_told_in_the_callers_dialect(stage):
     response, text = ask(stage, "GET", "/v1/messages")
     assert (response.status, json.loads(text)["type"]) == (405, "error")

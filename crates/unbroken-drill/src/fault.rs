@@ -7,6 +7,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
+    /// The name does not resolve.
+    DnsFailure,
+    /// The name resolves, but late.
+    DnsStall {
+        /// How late, in milliseconds.
+        ms: u32,
+    },
+    /// Connections are accepted, but no TLS is agreed.
+    TlsFailure,
     /// The port refuses connections.
     Refuse,
     /// The connection is reset before the answer's head.
@@ -93,6 +102,14 @@ pub enum Fault {
         /// After so many words.
         after_words: u32,
     },
+}
+
+impl Fault {
+    /// Whether it strikes before any request can be read.
+    #[must_use]
+    pub const fn is_of_connections(self) -> bool {
+        matches!(self, Self::DnsFailure | Self::DnsStall { .. } | Self::TlsFailure | Self::Refuse)
+    }
 }
 
 /// What an error body looks like.

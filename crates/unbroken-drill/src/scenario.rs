@@ -15,6 +15,7 @@ pub const DRILLS: &[(&str, &str)] = &[
     ("blackhole", include_str!("../../../drills/blackhole.toml")),
     ("clients-own-mistake", include_str!("../../../drills/clients-own-mistake.toml")),
     ("conn-refused", include_str!("../../../drills/conn-refused.toml")),
+    ("dns-stall", include_str!("../../../drills/dns-stall.toml")),
     ("edge-html", include_str!("../../../drills/edge-html.toml")),
     ("empty-200", include_str!("../../../drills/empty-200.toml")),
     ("error-in-200", include_str!("../../../drills/error-in-200.toml")),
@@ -29,6 +30,7 @@ pub const DRILLS: &[(&str, &str)] = &[
     ("rate-limit", include_str!("../../../drills/rate-limit.toml")),
     ("reset", include_str!("../../../drills/reset.toml")),
     ("silent-truncation", include_str!("../../../drills/silent-truncation.toml")),
+    ("tls-failure", include_str!("../../../drills/tls-failure.toml")),
     ("total-outage", include_str!("../../../drills/total-outage.toml")),
 ];
 

@@ -11,6 +11,7 @@ use unbroken_engine::health::HealthConfig;
 
 use crate::endpoint::Endpoint;
 use crate::failover::{Failover, FailoverConfig};
+use crate::http::HttpConfig;
 use crate::observer::{Observer, Unobserved};
 use crate::providers::Provider;
 use crate::route::{Choice, Route};
@@ -42,6 +43,13 @@ impl TargetBuilder {
     #[must_use]
     pub fn at(mut self, base_url: &str) -> Self {
         self.endpoint = self.endpoint.at(base_url);
+        self
+    }
+
+    /// Whether HTTP/2 may be used, where the target offers it. Default: no, as in the official SDKs.
+    #[must_use]
+    pub const fn http2(mut self, allowed: bool) -> Self {
+        self.endpoint.http2 = allowed;
         self
     }
 
@@ -114,6 +122,13 @@ impl FailoverBuilder {
     #[must_use]
     pub const fn health(mut self, health: HealthConfig) -> Self {
         self.config.fleet.health = health;
+        self
+    }
+
+    /// Connections to targets.
+    #[must_use]
+    pub fn http(mut self, http: HttpConfig) -> Self {
+        self.config.http = http;
         self
     }
 

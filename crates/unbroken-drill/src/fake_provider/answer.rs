@@ -57,7 +57,17 @@ impl Answering {
     pub(super) async fn respond(self, fault: Option<Fault>) -> io::Result<Outgoing> {
         let Some(fault) = fault else { return Ok(self.answer(Playing::default()).await) };
         match fault {
-            Fault::Refuse | Fault::Close => Err(io::ErrorKind::ConnectionAborted.into()),
+            // Connections from before the fault are closed; whoever comes after it is served.
+            Fault::DnsFailure | Fault::DnsStall { .. } | Fault::TlsFailure | Fault::Refuse
+                if self.line.is_newer_than_faults(&self.state) =>
+            {
+                Ok(self.answer(Playing::default()).await)
+            }
+            Fault::DnsFailure
+            | Fault::DnsStall { .. }
+            | Fault::TlsFailure
+            | Fault::Refuse
+            | Fault::Close => Err(io::ErrorKind::ConnectionAborted.into()),
             Fault::Reset => {
                 self.line.reset_on_close();
                 Err(io::ErrorKind::ConnectionReset.into())

@@ -21,6 +21,7 @@ use crate::fault::Fault;
 mod answer;
 mod dialect;
 mod serve;
+mod tls;
 mod words;
 
 pub use dialect::FakeDialect;
@@ -39,6 +40,8 @@ pub struct FakeConfig {
     pub gap: Duration,
     /// The key that requests must carry; none is asked for if absent.
     pub key: Option<String>,
+    /// Whether it speaks TLS (and then HTTP/2, too), with a certificate of its own. Default: no.
+    pub tls: bool,
     /// Where to listen. Default: any port of the loopback address.
     pub listen: SocketAddr,
 }
@@ -50,6 +53,7 @@ impl Default for FakeConfig {
             first_token: Duration::from_millis(20),
             gap: Duration::from_millis(2),
             key: None,
+            tls: false,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         }
     }
@@ -100,6 +104,14 @@ pub struct FakeProvider {
     address: SocketAddr,
     state: Arc<State>,
     server: AbortHandle,
+    certificate: Option<String>,
+}
+
+/// The name of a fake provider, as a resolver sees it.
+#[derive(Clone, Debug)]
+pub struct FakeName {
+    state: Arc<State>,
+    address: SocketAddr,
 }
 
 /// What the server and its owner share.
@@ -119,6 +131,10 @@ struct Inner {
     /// Entries that were dropped from the journal's front.
     dropped: usize,
     draws: u64,
+    /// Connections that were accepted so far.
+    connections: u64,
+    /// Faults that have been set so far.
+    faults: u64,
 }
 
 impl FakeProvider {
@@ -135,8 +151,11 @@ impl FakeProvider {
             inner: Mutex::default(),
             refuses: watch::Sender::new(false),
         });
-        let server = background::spawn(serve::run(listener, address, state.clone()));
-        Ok(Self { address, state, server })
+        let tls = if state.config.tls { Some(tls::Tls::generate()?) } else { None };
+        let certificate = tls.as_ref().map(|tls| tls.certificate_pem.clone());
+        let acceptor = tls.map(|tls| tls.acceptor);
+        let server = background::spawn(serve::run(listener, address, acceptor, state.clone()));
+        Ok(Self { address, state, server, certificate })
     }
 
     /// Where it listens.
@@ -148,7 +167,20 @@ impl FakeProvider {
     /// Its address as a URL without a path.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.state.config.tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// Its certificate as PEM, for clients to trust; `None` without TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    /// Its name, which resolves as well or as badly as faults allow.
+    #[must_use]
+    pub fn name(&self) -> FakeName {
+        FakeName { state: self.state.clone(), address: self.address }
     }
 
     /// Sets a fault; the last one set for a model counts.
@@ -172,10 +204,33 @@ impl FakeProvider {
         self.state.disarm(Some(model));
     }
 
+    /// Connections that were accepted so far.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.state.inner().connections
+    }
+
     /// What has arrived, in its order.
     #[must_use]
     pub fn journal(&self) -> Vec<Entry> {
         self.state.inner().journal.iter().cloned().collect()
+    }
+}
+
+impl FakeName {
+    /// The address.
+    ///
+    /// # Errors
+    /// While [`Fault::DnsFailure`] is set.
+    pub async fn resolve(&self) -> io::Result<SocketAddr> {
+        match self.state.peek() {
+            Some(Fault::DnsFailure) => Err(io::Error::other("no such name")),
+            Some(Fault::DnsStall { ms }) => {
+                tokio::time::sleep(Duration::from_millis(u64::from(ms))).await;
+                Ok(self.address)
+            }
+            _ => Ok(self.address),
+        }
     }
 }
 
@@ -195,6 +250,7 @@ impl State {
         let mut inner = self.inner();
         inner.armed.retain(|other| other.model != armed.model);
         inner.armed.push(armed);
+        inner.faults += 1;
         drop(inner);
         self.refuses.send_replace(refuses);
     }

@@ -12,9 +12,11 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answering, fault_name, models, whole};
 use super::dialect::FakeDialect;
@@ -29,18 +31,32 @@ pub(super) type Outgoing = Response<BoxBody<Bytes, io::Error>>;
 
 /// The connection under a request: lets a fault decide how it ends.
 #[derive(Clone)]
-pub(super) struct Line(Arc<std::net::TcpStream>);
+pub(super) struct Line {
+    socket: Arc<std::net::TcpStream>,
+    /// How many faults had been set when it was opened.
+    faults: u64,
+}
 
 impl Line {
+    /// Whether it was opened after the last fault was set.
+    pub(super) fn is_newer_than_faults(&self, state: &State) -> bool {
+        self.faults == state.inner().faults
+    }
+
     /// When the connection closes, it is by a reset.
     pub(super) fn reset_on_close(&self) {
         let linger = Some(Duration::ZERO);
-        drop(socket2::SockRef::from(self.0.as_ref()).set_linger(linger));
+        drop(socket2::SockRef::from(self.socket.as_ref()).set_linger(linger));
     }
 }
 
 /// Serves until aborted.
-pub(super) async fn run(listener: TcpListener, address: SocketAddr, state: Arc<State>) {
+pub(super) async fn run(
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    state: Arc<State>,
+) {
     let mut refuses = state.refuses.subscribe();
     let mut listener = Some(listener);
     loop {
@@ -62,24 +78,40 @@ pub(super) async fn run(listener: TcpListener, address: SocketAddr, state: Arc<S
             changed = refuses.changed() => if changed.is_err() { return },
             accepted = open.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    let _ = background::spawn(serve(stream, state.clone()));
+                    let _ = background::spawn(serve(stream, tls.clone(), state.clone()));
                 }
             }
         }
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<State>) {
+async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, state: Arc<State>) {
     drop(stream.set_nodelay(true));
+    state.inner().connections += 1;
     let Ok(line) = socket2::SockRef::from(&stream).try_clone() else { return };
-    let line = Line(Arc::new(line.into()));
+    let line = Line { socket: Arc::new(line.into()), faults: state.inner().faults };
+    match tls {
+        None => speak(TokioIo::new(stream), state, line).await,
+        // What comes is read, and nothing that TLS knows is said.
+        Some(_) if state.peek() == Some(Fault::TlsFailure) => drop(stream),
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                speak(TokioIo::new(stream), state, line).await;
+            }
+        }
+    }
+}
+
+async fn speak<S>(stream: S, state: Arc<State>, line: Line)
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
     let service = service_fn(move |request| {
         let (state, line) = (state.clone(), line.clone());
         async move { handle(request, state, line).await }
     });
-    let connection =
-        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    drop(connection.await);
+    let builder = auto::Builder::new(TokioExecutor::new());
+    drop(builder.serve_connection(stream, service).await);
 }
 
 async fn handle(request: Request<Incoming>, state: Arc<State>, line: Line) -> io::Result<Outgoing> {
@@ -96,7 +128,7 @@ async fn handle(request: Request<Incoming>, state: Arc<State>, line: Line) -> io
         // What ails the whole provider ails its list of models, too.
         match state.peek() {
             Some(Fault::BlackHole) => return std::future::pending().await,
-            Some(Fault::Reset | Fault::Close | Fault::Refuse) => {
+            Some(Fault::Reset | Fault::Close | Fault::Refuse | Fault::TlsFailure) => {
                 line.reset_on_close();
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
@@ -215,7 +247,7 @@ fn command(
 
 impl State {
     /// The fault that is set for every model, if one is.
-    fn peek(&self) -> Option<Fault> {
+    pub(super) fn peek(&self) -> Option<Fault> {
         let inner = self.inner();
         inner.armed.iter().rev().find(|armed| armed.model == "*").map(|armed| armed.fault)
     }

@@ -54,19 +54,22 @@ impl Simulation<'_> {
     /// Plays one attempt.
     pub(super) fn start(&mut self, call: usize, attempt: AttemptId, target: TargetId) {
         let target = self.targets.iter().position(|known| *known == target).unwrap_or_default();
-        let mut playing = Playing { attempt, steps: Vec::new() };
+        let mut playing = Playing { attempt, late: Duration::ZERO, steps: Vec::new() };
         match self.strike(target) {
             None => playing.answer(FIRST_TOKEN, GAP, self.scenario.stream),
             Some(fault) => playing.fault(fault, self.scenario.stream),
         }
+        let late = playing.late;
         for (after, input) in playing.steps {
-            self.at(self.now + after, Step::Tell { call, input });
+            self.at(self.now + late + after, Step::Tell { call, input });
         }
     }
 }
 
 struct Playing {
     attempt: AttemptId,
+    /// How long the name takes.
+    late: Duration,
     steps: Vec<(Duration, Input)>,
 }
 
@@ -114,6 +117,16 @@ impl Playing {
     fn fault(&mut self, fault: Fault, stream: bool) {
         let seconds = |wait: Option<u32>| wait.map(|s| Duration::from_secs(u64::from(s)));
         match fault {
+            Fault::DnsFailure => {
+                self.failed(CONNECT, FailureCause::Unreachable(Unreachable::Dns));
+            }
+            Fault::DnsStall { ms } => {
+                self.late = Duration::from_millis(u64::from(ms));
+                self.answer(FIRST_TOKEN, GAP, stream);
+            }
+            Fault::TlsFailure => {
+                self.failed(CONNECT, FailureCause::Unreachable(Unreachable::Tls));
+            }
             Fault::Refuse => {
                 self.failed(CONNECT, FailureCause::Unreachable(Unreachable::Tcp));
             }

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use unbroken_drill::report::Scorecard;
 use unbroken_drill::scenario::{Scenario, Timed};
 
 use crate::commands::serve::stop_signal;
@@ -16,25 +17,19 @@ const DEMO: &str = include_str!("demo.toml");
 
 /// Plays the demo; then goes on serving, unless `exit`.
 pub(crate) async fn run(exit: bool, json: bool) -> ExitCode {
-    crate::log::start(&Environment::of_process(), "error");
-    let staged = match Scenario::read("the demo", DEMO) {
-        Ok(scenario) => Stage::set(&scenario).await.map(|stage| (scenario, stage)),
+    let scenario = Scenario::read("the demo", DEMO);
+    let played = match scenario {
+        Ok(scenario) => play(&scenario, json).await,
         Err(error) => Err(error.to_string()),
     };
-    let (scenario, stage) = match staged {
-        Ok(staged) => staged,
+    let (stage, card) = match played {
+        Ok(played) => played,
         Err(error) => {
             say(&format!("unbroken: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    let mut show = Show::new(!json);
-    show.title(&scenario);
-    let card = stage.play(&scenario, |at, happening| show.happens(at, happening)).await;
-    show.end();
-    if json {
-        print(&serde_json::to_string(&card).unwrap_or_default());
-    } else {
+    if !json {
         print(&format!("\n{card}"));
     }
     if !exit && !json {
@@ -51,8 +46,22 @@ pub(crate) async fn run(exit: bool, json: bool) -> ExitCode {
     if card.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Sets a stage and plays a scenario on it, for people to watch or, with `json`, for programs.
+pub(crate) async fn play(scenario: &Scenario, json: bool) -> Result<(Stage, Scorecard), String> {
+    crate::log::start(&Environment::of_process(), "error");
+    let stage = Stage::set(scenario).await?;
+    let mut show = Show::new(!json);
+    show.title(scenario);
+    let card = stage.play(scenario, |at, happening| show.happens(at, happening)).await;
+    show.end();
+    if json {
+        print(&serde_json::to_string(&card).unwrap_or_default());
+    }
+    Ok((stage, card))
+}
+
 /// Shows a rehearsal while it plays: a dot per answered call, in the colour of who answered.
-pub(crate) struct Show {
+struct Show {
     is_on: bool,
     has_colour: bool,
     line: Option<u64>,
@@ -62,7 +71,7 @@ pub(crate) struct Show {
 const COLOURS: [&str; 3] = ["34", "35", "36"];
 
 impl Show {
-    pub(crate) fn new(is_on: bool) -> Self {
+    fn new(is_on: bool) -> Self {
         let has_colour =
             std::io::stdout().is_terminal() && Environment::of_process().get("NO_COLOR").is_none();
         Self { is_on, has_colour, line: None }
@@ -73,7 +82,7 @@ impl Show {
     }
 
     /// The title and the legend.
-    pub(crate) fn title(&self, scenario: &Scenario) {
+    fn title(&self, scenario: &Scenario) {
         if !self.is_on {
             return;
         }
@@ -96,7 +105,7 @@ impl Show {
     }
 
     /// Shows one thing.
-    pub(crate) fn happens(&mut self, at: Duration, happening: &Happening<'_>) {
+    fn happens(&mut self, at: Duration, happening: &Happening<'_>) {
         if !self.is_on {
             return;
         }
@@ -157,7 +166,7 @@ impl Show {
     }
 
     /// Ends the last line.
-    pub(crate) fn end(&mut self) {
+    fn end(&mut self) {
         if self.is_on && self.line.take().is_some() {
             print("");
         }

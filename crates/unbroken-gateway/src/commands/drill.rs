@@ -5,14 +5,11 @@ use std::process::ExitCode;
 
 use unbroken_drill::scenario::{DRILLS, Scenario};
 
-use crate::commands::demo::Show;
-use crate::config::Environment;
-use crate::rehearsal::Stage;
+use crate::commands::demo::play;
 use crate::terminal::{print, say};
 
 /// Plays a scenario; the exit status says whether it went as it should.
 pub(crate) async fn run(name: Option<String>, list: bool, json: bool) -> ExitCode {
-    crate::log::start(&Environment::of_process(), "error");
     let Some(name) = name.filter(|_| !list) else {
         for (name, source) in DRILLS {
             let title = Scenario::read(name, source).map(|scenario| scenario.title);
@@ -27,20 +24,14 @@ pub(crate) async fn run(name: Option<String>, list: bool, json: bool) -> ExitCod
             return ExitCode::from(2);
         }
     };
-    let stage = match Stage::set(&scenario).await {
-        Ok(stage) => stage,
+    let (stage, card) = match play(&scenario, json).await {
+        Ok(played) => played,
         Err(error) => {
             say(&format!("unbroken: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    let mut show = Show::new(!json);
-    show.title(&scenario);
-    let card = stage.play(&scenario, |at, happening| show.happens(at, happening)).await;
-    show.end();
-    if json {
-        print(&serde_json::to_string(&card).unwrap_or_default());
-    } else {
+    if !json {
         let verdict = if card.passed { "passed" } else { "FAILED" };
         print(&format!("\n{card}\n  {verdict}: {}", scenario.proves));
     }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use unbroken::Clock;
-use unbroken_drill::fake_provider::{Armed, FakeConfig, FakeProvider};
+use unbroken::http::{HttpConfig, Resolve, Resolving};
+use unbroken_drill::fake_provider::{Armed, FakeConfig, FakeName, FakeProvider};
 use unbroken_drill::report::Scorecard;
 use unbroken_drill::scenario::{Scenario, Timed};
 
@@ -60,13 +61,20 @@ impl Stage {
     pub(crate) async fn set(scenario: &Scenario) -> Result<Self, String> {
         let mut providers = Vec::new();
         for _ in TARGETS {
-            let config = FakeConfig { words: WORDS, ..FakeConfig::default() };
+            let config = FakeConfig { words: WORDS, tls: true, ..FakeConfig::default() };
             let provider = FakeProvider::start(config).await;
             providers.push(provider.map_err(|e| format!("a fake provider cannot start: {e}"))?);
         }
         let file = configuration(&providers, &scenario.settings);
         let plan = Plan::read("the scenario's settings", &file, &Environment::default());
-        let plan = plan.map_err(|errors| errors.to_string())?;
+        let mut plan = plan.map_err(|errors| errors.to_string())?;
+        plan.failover.http = HttpConfig {
+            roots: Some(
+                providers.iter().filter_map(FakeProvider::certificate).collect::<String>().into(),
+            ),
+            resolver: Some(Arc::new(Names(providers.iter().map(FakeProvider::name).collect()))),
+            ..plan.failover.http
+        };
         let clock = Clock::start();
         let record = Arc::new(Record::new(clock));
         let metrics = Arc::new(Metrics::new());
@@ -230,15 +238,32 @@ fn cues(scenario: &Scenario) -> Vec<Cue> {
     cues
 }
 
+/// The providers' names, which resolve as badly as faults want them to.
+#[derive(Debug)]
+struct Names(Vec<FakeName>);
+
+impl Resolve for Names {
+    fn resolve(&self, host: &str, _: u16) -> Resolving {
+        let label = host.split('.').next().unwrap_or_default();
+        let place = TARGETS.iter().position(|target| *target == label);
+        let name = place.and_then(|place| self.0.get(place)).cloned();
+        Box::pin(async move {
+            let name = name.ok_or(std::io::ErrorKind::NotFound)?;
+            Ok(vec![name.resolve().await?])
+        })
+    }
+}
+
 fn configuration(providers: &[FakeProvider], settings: &str) -> String {
     use std::fmt::Write as _;
     let dialects = [("openai-chat", "/v1"), ("anthropic-messages", ""), ("gemini", "")];
     let mut file = "listen = \"127.0.0.1:0\"\n".to_owned();
     for ((name, (dialect, path)), provider) in TARGETS.iter().zip(dialects).zip(providers) {
-        let url = provider.url();
+        let port = provider.address().port();
         let _ = write!(
             file,
-            "[[provider]]\nname = \"{name}\"\ndialect = \"{dialect}\"\nbase_url = \"{url}{path}\"\n"
+            "[[provider]]\nname = \"{name}\"\ndialect = \"{dialect}\"\n\
+             base_url = \"https://{name}.fake.test:{port}{path}\"\n"
         );
     }
     file.push_str(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use unbroken_engine::cause::Unreachable;
 
-use super::SharedTls;
+use super::{HttpConfig, Resolve, SharedTls};
 
 /// No connection, and why not.
 #[derive(Clone, Copy, Debug)]
@@ -38,13 +38,15 @@ impl std::error::Error for Failed {}
 #[derive(Clone)]
 pub(super) struct Connector {
     tls: SharedTls,
+    resolver: Option<Arc<dyn Resolve>>,
 }
 
 impl Connector {
-    pub(super) fn new(roots: Option<&Path>, allow_http2: bool) -> Self {
+    pub(super) fn new(settings: &HttpConfig, allow_http2: bool) -> Self {
         let mut store = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let own = roots.and_then(|file| CertificateDer::pem_file_iter(file).ok());
-        store.add_parsable_certificates(own.into_iter().flatten().flatten());
+        let own = settings.roots.as_deref().unwrap_or_default();
+        let own = CertificateDer::pem_slice_iter(own.as_bytes());
+        store.add_parsable_certificates(own.flatten());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider);
         let mut config = match builder.with_safe_default_protocol_versions() {
@@ -57,7 +59,7 @@ impl Connector {
         } else {
             vec![b"http/1.1".to_vec()]
         };
-        Self { tls: Arc::new(config) }
+        Self { tls: Arc::new(config), resolver: settings.resolver.clone() }
     }
 }
 
@@ -71,35 +73,40 @@ impl tower_service::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let tls = self.tls.clone();
-        Box::pin(async move { open(&uri, tls).await })
+        let connector = self.clone();
+        Box::pin(async move { connector.open(&uri).await })
     }
 }
 
-async fn open(uri: &Uri, tls: SharedTls) -> Result<Opened, Failed> {
-    let is_tls = uri.scheme_str() == Some("https");
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-    let addresses = tokio::net::lookup_host((host, port)).await;
-    let mut addresses = addresses.map_err(|_| Failed(Unreachable::Dns))?.peekable();
-    if addresses.peek().is_none() {
-        return Err(Failed(Unreachable::Dns));
-    }
-    let mut failure = Failed(Unreachable::Tcp);
-    // A host may have several addresses: one that fails is not the host's failure.
-    for address in addresses.take(8) {
-        let Ok(tcp) = TcpStream::connect(address).await else { continue };
-        // Without this a small write may wait 40 ms for an acknowledgement.
-        drop(tcp.set_nodelay(true));
-        if !is_tls {
-            return Ok(Opened::new(Box::new(tcp), false));
+impl Connector {
+    async fn open(&self, uri: &Uri) -> Result<Opened, Failed> {
+        let is_tls = uri.scheme_str() == Some("https");
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let addresses = match &self.resolver {
+            Some(resolver) => resolver.resolve(host, port).await,
+            None => tokio::net::lookup_host((host, port)).await.map(Iterator::collect),
+        };
+        let addresses: Vec<SocketAddr> = addresses.map_err(|_| Failed(Unreachable::Dns))?;
+        if addresses.is_empty() {
+            return Err(Failed(Unreachable::Dns));
         }
-        match secure(tcp, host, tls.clone()).await {
-            Ok(connected) => return Ok(connected),
-            Err(error) => failure = error,
+        let mut failure = Failed(Unreachable::Tcp);
+        // A host may have several addresses: one that fails is not the host's failure.
+        for address in addresses.into_iter().take(8) {
+            let Ok(tcp) = TcpStream::connect(address).await else { continue };
+            // Without this a small write may wait 40 ms for an acknowledgement.
+            drop(tcp.set_nodelay(true));
+            if !is_tls {
+                return Ok(Opened::new(Box::new(tcp), false));
+            }
+            match secure(tcp, host, self.tls.clone()).await {
+                Ok(connected) => return Ok(connected),
+                Err(error) => failure = error,
+            }
         }
+        Err(failure)
     }
-    Err(failure)
 }
 
 async fn secure(tcp: TcpStream, host: &str, tls: SharedTls) -> Result<Opened, Failed> {

@@ -5,7 +5,8 @@
 
 use std::error::Error as _;
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -32,13 +33,27 @@ pub struct HttpConfig {
     pub idle: Duration,
     /// Idle connections kept per host. Default: 64.
     pub idle_per_host: usize,
-    /// A PEM file with certificates to trust beside the bundled ones.
-    pub roots: Option<PathBuf>,
+    /// Certificates to trust beside the bundled ones, as PEM.
+    pub roots: Option<Arc<str>>,
+    /// Who finds addresses. Default: the system.
+    pub resolver: Option<Arc<dyn Resolve>>,
 }
+
+/// Finds the addresses of hosts.
+pub trait Resolve: fmt::Debug + Send + Sync {
+    /// The addresses of `host`, in the order in which they are tried.
+    ///
+    /// # Errors
+    /// When the name has none, or nobody knows.
+    fn resolve(&self, host: &str, port: u16) -> Resolving;
+}
+
+/// An address that is being looked for.
+pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(60), idle_per_host: 64, roots: None }
+        Self { idle: Duration::from_secs(60), idle_per_host: 64, roots: None, resolver: None }
     }
 }
 
@@ -56,8 +71,7 @@ impl fmt::Debug for HttpClient {
 }
 
 impl HttpClient {
-    /// A client with an empty pool. A file of roots that cannot be read adds nothing; whoever
-    /// checks the configuration says so.
+    /// A client with an empty pool. Roots that cannot be read add nothing.
     #[must_use]
     pub fn new(config: &HttpConfig) -> Self {
         let build = |allow_http2| {
@@ -66,7 +80,7 @@ impl HttpClient {
                 .timer(TokioTimer::new())
                 .pool_idle_timeout(config.idle)
                 .pool_max_idle_per_host(config.idle_per_host)
-                .build(Connector::new(config.roots.as_deref(), allow_http2))
+                .build(Connector::new(config, allow_http2))
         };
         Self { http1: build(false), http2: build(true) }
     }
@@ -210,9 +224,23 @@ fn cause_of(error: &Error, was_reused: bool) -> FailureCause {
         if inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
             return FailureCause::Malformed;
         }
+        if let Some(stream) = inner.downcast_ref::<h2::Error>() {
+            return cause_of_http2(stream, was_reused);
+        }
         source = inner.source();
     }
     if was_reused { FailureCause::StaleConnection } else { FailureCause::ConnectionLost }
+}
+
+/// A connection that goes away, or refuses a stream, has not processed it; a stream that is reset
+/// on a connection that lives has failed.
+///
+/// Source: RFC 9113 sections 6.8 and 8.7, read 2026-11-24.
+fn cause_of_http2(error: &h2::Error, was_reused: bool) -> FailureCause {
+    let is_unprocessed = error.reason() == Some(h2::Reason::REFUSED_STREAM)
+        || (error.is_go_away() && error.is_remote())
+        || (error.is_io() && was_reused);
+    if is_unprocessed { FailureCause::StaleConnection } else { FailureCause::ConnectionLost }
 }
 
 /// Shared by all connections of a client.

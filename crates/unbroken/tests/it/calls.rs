@@ -1,8 +1,11 @@
 //! Whole calls over real sockets, against the fake provider.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use unbroken::builder::{BuildError, FailoverBuilder};
+use unbroken::http::{HttpConfig, Resolve, Resolving};
 use unbroken::{Failover, providers};
 use unbroken_drill::fake_provider::{FakeConfig, FakeProvider};
 use unbroken_drill::fault::{BodyKind, CutKind, Fault};
@@ -265,4 +268,90 @@ async fn failures_of_names_and_of_tls_are_invisible_and_told_apart() {
         let status = failover.status()[0].to_string();
         assert!(status.contains(told), "{address}: {status}");
     }
+}
+
+/// A resolver that knows one fake provider by name.
+#[derive(Debug)]
+struct Names(unbroken_drill::fake_provider::FakeName);
+
+impl Resolve for Names {
+    fn resolve(&self, host: &str, port: u16) -> Resolving {
+        let (name, is_first) = (self.0.clone(), host == "first.fake.test");
+        let other = SocketAddr::from(([127, 0, 0, 1], port));
+        Box::pin(async move { Ok(vec![if is_first { name.resolve().await? } else { other }]) })
+    }
+}
+
+/// Two targets behind TLS; the first one has a name.
+async fn secure_pair(http2: bool) -> Pair {
+    let start = || FakeProvider::start(FakeConfig { tls: true, ..FakeConfig::default() });
+    let (first, second) = (start().await.unwrap(), start().await.unwrap());
+    let roots = format!("{}{}", first.certificate().unwrap(), second.certificate().unwrap());
+    let at_first = format!("https://first.fake.test:{}/v1", first.address().port());
+    let limits = Limits {
+        connect: Duration::from_millis(300),
+        first_token: Duration::from_millis(600),
+        answer: Duration::from_millis(600),
+        ..Limits::default()
+    };
+    let failover = Failover::builder()
+        .target(providers::OPENAI.model("m").at(&at_first).http2(http2))
+        .target(providers::ANTHROPIC.model("m").at(&second.url()).http2(http2))
+        .http(HttpConfig {
+            roots: Some(roots.into()),
+            resolver: Some(Arc::new(Names(first.name()))),
+            ..HttpConfig::default()
+        })
+        .limits(limits)
+        .health(HealthConfig { enabled: false, ..HealthConfig::default() })
+        .retry(RetryConfig { patience: Duration::ZERO, ..RetryConfig::default() })
+        .build()
+        .unwrap();
+    Pair { first, second, failover }
+}
+
+#[tokio::test]
+async fn every_failure_is_invisible_behind_tls_with_and_without_http2() {
+    let before_a_request =
+        [Fault::DnsFailure, Fault::DnsStall { ms: 30_000 }, Fault::TlsFailure, Fault::Refuse];
+    for http2 in [false, true] {
+        for fault in before_a_request.into_iter().chain(invisible()) {
+            let pair = secure_pair(http2).await;
+            let healthy = pair.failover.generate("Count").await.unwrap();
+            assert_eq!((healthy.target(), healthy.text()), ("openai/m", words()));
+            pair.first.fault(fault);
+            let told = format!("{fault:?}, http2 {http2}");
+            let mut stream =
+                pair.failover.stream("Count").await.unwrap_or_else(|e| panic!("{told}: {e}"));
+            let mut text = String::new();
+            while let Some(more) = stream.next().await.unwrap() {
+                text.push_str(&more);
+            }
+            assert_eq!((stream.target(), text), ("anthropic/m", words()), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn http2_shares_one_connection_and_http1_does_not() {
+    for (http2, connections) in [(false, 8), (true, 1)] {
+        let pair = secure_pair(http2).await;
+        // The first call opens the connection that the others share, if they may.
+        pair.failover.generate("Count").await.unwrap();
+        let calls = (0..8).map(|_| pair.failover.generate("Count"));
+        for answer in futures_util::future::join_all(calls).await {
+            assert_eq!(answer.unwrap().text(), words());
+        }
+        assert_eq!(pair.first.connections(), connections, "http2 {http2}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_not_believed() {
+    let config = FakeConfig { tls: true, ..FakeConfig::default() };
+    let first = FakeProvider::start(config).await.unwrap();
+    let second = FakeProvider::start(FakeConfig::default()).await.unwrap();
+    let failover = builder(&first, &second).build().unwrap();
+    assert_eq!(failover.generate("Count").await.unwrap().target(), "anthropic/m");
+    assert!(first.journal().is_empty(), "no key was shown to it");
 }
