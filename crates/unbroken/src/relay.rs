@@ -85,7 +85,7 @@ impl Relay {
         let Some(end) = upstream.take_end() else { return };
         if !self.is_stream {
             if let (false, Some(answer)) = (self.is_native, end.answer) {
-                self.out.extend((self.dialect.write_answer)(&answer));
+                self.out.extend((self.dialect.write_answer)(&answer, Clock::unix_seconds()));
             }
         } else if !self.is_native {
             if let Some(ended) = end.ended {

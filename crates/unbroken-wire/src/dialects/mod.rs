@@ -33,8 +33,8 @@ pub struct Dialect {
     pub replace_model: fn(&[u8], model: &str) -> Result<Vec<u8>, RequestError>,
     /// Reads a whole answer.
     pub read_answer: fn(&[u8]) -> Result<Answer, AnswerFault>,
-    /// Writes a whole answer.
-    pub write_answer: fn(&Answer) -> Vec<u8>,
+    /// Writes a whole answer that was made at `created_unix`, in seconds since 1970.
+    pub write_answer: fn(&Answer, created_unix: u64) -> Vec<u8>,
     /// Reads a stream.
     pub stream_reader: fn() -> Box<dyn StreamReader>,
     /// Writes a stream.

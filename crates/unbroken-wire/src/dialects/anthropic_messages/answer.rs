@@ -77,7 +77,7 @@ pub(super) fn write_usage(usage: &Usage) -> Value {
     })
 }
 
-pub(super) fn write(answer: &Answer) -> Vec<u8> {
+pub(super) fn write(answer: &Answer, _: u64) -> Vec<u8> {
     let content: Vec<Value> = answer.blocks.iter().filter_map(write_block).collect();
     let mut body = Object::default();
     body.set("id", answer.id.as_str());

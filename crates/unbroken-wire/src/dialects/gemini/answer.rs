@@ -95,7 +95,7 @@ pub(super) fn write_usage(usage: &Usage) -> Value {
     object.into()
 }
 
-pub(super) fn write(answer: &Answer) -> Vec<u8> {
+pub(super) fn write(answer: &Answer, _: u64) -> Vec<u8> {
     let parts: Vec<Value> = answer.blocks.iter().filter_map(write_part).collect();
     let candidate = json!({
         "content": { "role": "model", "parts": parts },

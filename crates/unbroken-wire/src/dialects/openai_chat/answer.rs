@@ -88,7 +88,7 @@ pub(super) fn write_usage(usage: &Usage) -> Value {
     })
 }
 
-pub(super) fn write(answer: &Answer) -> Vec<u8> {
+pub(super) fn write(answer: &Answer, created_unix: u64) -> Vec<u8> {
     let mut message = Object::default();
     message.set("role", "assistant");
     let text = answer.text();
@@ -121,7 +121,7 @@ pub(super) fn write(answer: &Answer) -> Vec<u8> {
     let mut body = Object::default();
     body.set("id", answer.id.as_str());
     body.set("object", "chat.completion");
-    body.set("created", 0);
+    body.set("created", created_unix);
     body.set("model", answer.model.as_str());
     let choice = json!({
         "index": 0,
