@@ -176,13 +176,8 @@ impl Simulation<'_> {
             .targets
             .iter()
             .map(|target| Tier { targets: vec![(*target, 1)], order: TierOrder::Weighted });
-        let ask = Ask {
-            route: "chat".into(),
-            tiers: tiers.collect(),
-            limits: self.limits,
-            kind: if self.scenario.stream { Kind::Stream } else { Kind::Whole },
-            client_retries: 0,
-        };
+        let kind = if self.scenario.stream { Kind::Stream } else { Kind::Whole };
+        let ask = Ask::new("chat", tiers.collect(), self.limits, kind);
         let call = self.fleet.begin(&ask, self.now);
         self.calls.push(Simulated {
             call,
@@ -199,7 +194,7 @@ impl Simulation<'_> {
     fn tell(&mut self, index: usize, input: Input) -> Result<(), String> {
         let now = self.now;
         let Some(simulated) = self.calls.get_mut(index) else { return Ok(()) };
-        if let Input::Ended { attempt } = input {
+        if let Input::Ended { attempt, .. } = input {
             simulated.ended.push(attempt);
         }
         simulated.call.handle(&mut self.fleet, input, now);
@@ -300,7 +295,8 @@ impl Simulation<'_> {
         while let Some(event) = self.fleet.next_event() {
             let is_detection = match &event {
                 EngineEvent::BreakerChanged { change, .. } => change.to == "open",
-                EngineEvent::CellBlocked { .. } => true,
+                EngineEvent::CellBlocked { .. }
+                | EngineEvent::SlownessChanged { is_degraded: true, .. } => true,
                 _ => false,
             };
             if let Some(struck) = struck.filter(|struck| is_detection && self.now >= *struck) {

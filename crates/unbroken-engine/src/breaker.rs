@@ -10,6 +10,8 @@
 //!    +---------------- share is whole again, and enough successes -----------------+
 //! ```
 //!
+//! An operator may force it open or closed, or drain it; what is forced is left by way of a probe.
+//!
 //! The wait starts at `recovery`, doubles with every trip in a row and is capped at
 //! `recovery_max`, jitter included: many short probes cost little, one long wait costs an outage
 //! its length again. A share that grows with evidence, not with time, keeps a target that relapses
@@ -19,20 +21,22 @@
 //! - at most one probe is in flight, and its lease ends by itself;
 //! - a target is refused only with a time at which asking again makes sense;
 //! - a result is counted only for the state in which its permit was given (the epoch);
-//! - one failure of one call never opens a closed breaker whose threshold is above one.
+//! - one failure of one call never opens a closed breaker whose threshold is above one;
+//! - hints from outside (other replicas, a provider's status page) arm the trigger, but never pull
+//!   it: one failure of our own is always needed.
 //!
-//! Sources: seed document, "circuit breaker pattern"; engine.md 4.4 (T1, T2, T5, T6).
+//! Sources: seed document, "circuit breaker pattern"; engine.md 4.4 (T1 to T9), 4.12.
 
 use core::time::Duration;
 
-use crate::detector::{Detector, DetectorConfig};
+use crate::detector::{Detector, DetectorConfig, WHOLE};
 use crate::random::{Random, scaled};
 use crate::time::Timestamp;
 
 /// Settings of one breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerConfig {
-    /// What counts as failing. Default: three failures in a row.
+    /// What counts as failing. Default: the sequential detector.
     pub detector: DetectorConfig,
     /// The first open time; doubles with every trip in a row. Default: 5 s.
     ///
@@ -81,7 +85,8 @@ impl BreakerConfig {
         }
     }
 
-    /// For a key: one rejection makes it suspect, for 30 s and up to 15 min.
+    /// For a key: one rejection makes it suspect, for 30 s and up to a minute; a key that was
+    /// rejected for ten minutes waits longer (`fleet/guard.rs`).
     ///
     /// Source: engine.md 4.2, rule C1.
     #[must_use]
@@ -89,7 +94,7 @@ impl BreakerConfig {
         Self {
             detector: DetectorConfig::consecutive(1),
             recovery: Duration::from_secs(30),
-            recovery_max: Duration::from_secs(900),
+            recovery_max: Duration::from_secs(60),
             ramp_start_per_mille: 1000,
             ramp_successes: 0,
             ..Self::default()
@@ -107,8 +112,6 @@ const IDLE_RAMP_CLOSES_AFTER: Duration = Duration::from_secs(600);
 pub enum State {
     /// Work flows.
     Closed {
-        /// Counts the evidence.
-        detector: Detector,
         /// Since when.
         since: Timestamp,
     },
@@ -152,6 +155,15 @@ impl State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permit {
     epoch: u64,
+    is_probe: bool,
+}
+
+impl Permit {
+    /// Whether it is the one leave to probe.
+    #[must_use]
+    pub const fn is_probe(self) -> bool {
+        self.is_probe
+    }
 }
 
 /// What a breaker would say to one more attempt.
@@ -169,6 +181,41 @@ pub enum Standing {
         retry_at: Timestamp,
     },
 }
+
+/// What an operator wants, whatever the evidence says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// No work, until released.
+    Open,
+    /// Work flows, until released; not even failures stop it.
+    Closed,
+    /// No new work; what is under way ends as it may.
+    Drain,
+}
+
+impl Forced {
+    /// Its name, for logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "forced_open",
+            Self::Closed => "forced_closed",
+            Self::Drain => "draining",
+        }
+    }
+}
+
+/// A call that is refused by an operator is told to come back after this.
+const FORCED_ASK_AGAIN: Duration = Duration::from_secs(60);
+/// What other replicas have seen counts for so long. Source: engine.md 4.12.
+const HINTS_LAST: Duration = Duration::from_secs(10);
+/// Hints alone stay this far below what trips.
+const HINTS_STOP_BELOW: f64 = 0.01;
+/// In the first half of its ramp a target is shut again by this much evidence, in thousandths of
+/// a whole failure.
+const EARLY_RAMP_MILLI: u32 = WHOLE;
+/// The end of that half, in thousandths of its traffic.
+const EARLY_RAMP: u32 = 500;
 
 /// A change of state, for logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,14 +237,33 @@ pub struct Breaker {
     state: State,
     epoch: u64,
     trips: u32,
+    detector: Detector,
+    forced: Option<Forced>,
+    /// Evidence of other replicas, as a share of what trips, and when it was heard.
+    armed: Option<(f64, Timestamp)>,
+    /// Whether the provider itself reports an incident: half of the evidence is enough.
+    is_suspected: bool,
+    /// Probes in a row that ended without a verdict.
+    lost_probes: u32,
+    changed_at: Timestamp,
 }
 
 impl Breaker {
     /// A closed breaker.
     #[must_use]
     pub fn new(config: BreakerConfig, now: Timestamp) -> Self {
-        let state = State::Closed { detector: Detector::default(), since: now };
-        Self { config, state, epoch: 0, trips: 0 }
+        Self {
+            config,
+            state: State::Closed { since: now },
+            epoch: 0,
+            trips: 0,
+            detector: Detector::default(),
+            forced: None,
+            armed: None,
+            is_suspected: false,
+            lost_probes: 0,
+            changed_at: now,
+        }
     }
 
     /// What it is doing.
@@ -209,6 +275,13 @@ impl Breaker {
     /// What it would say to one more attempt at `now`. Changes nothing.
     #[must_use]
     pub fn standing(&self, now: Timestamp) -> Standing {
+        match self.forced {
+            Some(Forced::Open | Forced::Drain) => {
+                return Standing::Refused { retry_at: now + FORCED_ASK_AGAIN };
+            }
+            Some(Forced::Closed) => return Standing::Ready,
+            None => {}
+        }
         match self.state {
             State::Closed { .. } => Standing::Ready,
             State::Ramp { active_at, .. } if now.since(active_at) >= IDLE_RAMP_CLOSES_AFTER => {
@@ -228,6 +301,10 @@ impl Breaker {
     /// Takes leave for one attempt; the caller has asked [`Breaker::standing`] before. An open
     /// breaker whose wait is not over is probed early: for calls that have no other target left.
     pub fn admit(&mut self, now: Timestamp) -> (Permit, Option<Change>) {
+        if self.is_probing(now) || self.forced.is_some() {
+            // A probe that is in flight is joined, not replaced: nobody else is left to ask.
+            return (Permit { epoch: self.epoch, is_probe: false }, None);
+        }
         let change = match self.state {
             State::Closed { .. } => None,
             State::Ramp { active_at, .. } if now.since(active_at) >= IDLE_RAMP_CLOSES_AFTER => {
@@ -236,10 +313,11 @@ impl Breaker {
             State::Ramp { .. } => None,
             State::Open { .. } | State::HalfOpen { .. } => {
                 let probe_until = now + self.config.probe_timeout;
-                Some(self.enter(State::HalfOpen { probe_until }))
+                Some(self.enter(State::HalfOpen { probe_until }, now))
             }
         };
-        (Permit { epoch: self.epoch }, change)
+        let is_probe = matches!(self.state, State::HalfOpen { .. });
+        (Permit { epoch: self.epoch, is_probe }, change)
     }
 
     /// Whether a probe is in flight: then not even a call without other targets may send.
@@ -256,14 +334,19 @@ impl Breaker {
         if !is_current_probe {
             return (permit, None);
         }
+        self.detector.reset();
         let change = if self.config.ramp_start_per_mille >= 1000 && self.config.ramp_successes == 0
         {
             self.close(now)
         } else {
             let share_per_mille = self.config.ramp_start_per_mille.clamp(1, 1000);
-            self.enter(State::Ramp { share_per_mille, successes: 0, grown_at: now, active_at: now })
+            self.enter(
+                State::Ramp { share_per_mille, successes: 0, grown_at: now, active_at: now },
+                now,
+            )
         };
-        (Permit { epoch: self.epoch }, Some(change))
+        self.lost_probes = 0;
+        (Permit { epoch: self.epoch, is_probe: false }, Some(change))
     }
 
     /// The attempt ended well.
@@ -273,9 +356,9 @@ impl Breaker {
         if permit.epoch != self.epoch {
             return None;
         }
+        self.detector.succeeded(self.config.detector, now);
         match &mut self.state {
-            State::Closed { detector, since } => {
-                detector.succeeded();
+            State::Closed { since } => {
                 if self.trips > 0 && now.since(*since) >= FORGIVE_A_TRIP_AFTER {
                     self.trips -= 1;
                     *since = now;
@@ -296,11 +379,12 @@ impl Breaker {
         }
     }
 
-    /// The attempt failed in a way that this breaker's cell is to blame for. `at_least` is a wait
-    /// that the target asked for.
+    /// The attempt failed in a way that this breaker's cell is to blame for, with `weight`
+    /// thousandths. `at_least` is a wait that the target asked for.
     pub fn failed(
         &mut self,
         permit: Permit,
+        weight: u32,
         at_least: Option<Duration>,
         now: Timestamp,
         random: &mut Random,
@@ -308,34 +392,171 @@ impl Breaker {
         if permit.epoch != self.epoch {
             return None;
         }
-        match &mut self.state {
-            State::Closed { detector, .. } => {
-                if detector.failed(self.config.detector) {
-                    Some(self.trip(at_least, now, random))
-                } else {
-                    None
-                }
+        self.detector.failed(self.config.detector, weight, now);
+        let is_enough = match self.state {
+            State::Closed { .. } => self.level(now) >= 1.0,
+            State::HalfOpen { .. } => true,
+            State::Ramp { share_per_mille, .. } if share_per_mille <= EARLY_RAMP => {
+                self.detector.in_row_milli() >= EARLY_RAMP_MILLI
             }
-            State::HalfOpen { .. } | State::Ramp { .. } => Some(self.trip(at_least, now, random)),
-            State::Open { .. } => None,
+            State::Ramp { .. } => self.level(now) >= 0.5,
+            State::Open { .. } => false,
+        };
+        let is_free = self.forced != Some(Forced::Closed);
+        (is_enough && is_free).then(|| self.trip(at_least, now, random))
+    }
+
+    /// How much of what trips is there, hints included: 1 and above trips.
+    #[must_use]
+    pub fn level(&self, now: Timestamp) -> f64 {
+        let own = self.detector.level(self.config.detector);
+        let own = if self.is_suspected { own * 2.0 } else { own };
+        match self.armed {
+            // The last own failure is what trips: hints stand in for the ones before it.
+            Some((hints, heard_at)) if now.since(heard_at) < HINTS_LAST && own > 0.0 => {
+                let step = self.detector.in_row_milli().min(WHOLE);
+                let step = f64::from(step) / f64::from(WHOLE) * 2.0 * HINTS_STOP_BELOW;
+                own.max(hints.min(1.0 - HINTS_STOP_BELOW) + step)
+            }
+            _ => own,
+        }
+    }
+
+    /// The evidence of our own, without hints, as a share of what trips.
+    #[must_use]
+    pub fn own_level(&self) -> f64 {
+        self.detector.level(self.config.detector)
+    }
+
+    /// What other replicas have seen, as a share of what trips.
+    pub const fn arm(&mut self, hints: f64, now: Timestamp) {
+        self.armed = Some((hints, now));
+    }
+
+    /// Many other replicas have tripped: do so, too, for the time that is left to them.
+    pub fn adopt_open(&mut self, left: Duration, now: Timestamp) -> Option<Change> {
+        match self.state {
+            State::Closed { .. } | State::Ramp { .. } => {
+                let wait = left.min(self.config.recovery_max);
+                self.trips = self.trips.saturating_add(1);
+                Some(self.enter_for(State::Open { until: now + wait }, wait, now))
+            }
+            State::Open { .. } | State::HalfOpen { .. } => None,
+        }
+    }
+
+    /// Another replica has seen it well, or our own network was to blame: probe now.
+    pub fn probe_now(&mut self, now: Timestamp) {
+        if let State::Open { until } = &mut self.state {
+            *until = (*until).min(now);
+        }
+    }
+
+    /// Whether the provider reports an incident of its own.
+    pub const fn suspect(&mut self, is_suspected: bool) {
+        self.is_suspected = is_suspected;
+    }
+
+    /// An operator decides; `None` releases. What was forced is left by way of a probe.
+    pub fn force(&mut self, forced: Option<Forced>, now: Timestamp) -> Option<Change> {
+        if forced == self.forced {
+            return None;
+        }
+        let from = self.state_name();
+        self.forced = forced;
+        self.state = State::Open { until: now };
+        self.detector.reset();
+        self.epoch += 1;
+        Some(Change { from, to: self.state_name(), wait: Duration::ZERO, trips: self.trips })
+    }
+
+    /// What an operator wants of it.
+    #[must_use]
+    pub const fn forced(&self) -> Option<Forced> {
+        self.forced
+    }
+
+    /// The state's name, what is forced included.
+    #[must_use]
+    pub const fn state_name(&self) -> &'static str {
+        match self.forced {
+            Some(forced) => forced.name(),
+            None => self.state.name(),
+        }
+    }
+
+    /// Goes on with other settings; what is known is kept.
+    pub const fn reconfigure(&mut self, config: BreakerConfig) {
+        self.config = config;
+    }
+
+    /// The target has changed (another address, another key): what was known is not about it.
+    pub fn start_over(&mut self, now: Timestamp) -> Change {
+        self.detector = Detector::default();
+        self.trips = 0;
+        let share_per_mille = self.config.ramp_start_per_mille.clamp(1, 1000);
+        self.enter(
+            State::Ramp { share_per_mille, successes: 0, grown_at: now, active_at: now },
+            now,
+        )
+    }
+
+    /// Trips in a row, forgiven one by one in quiet times.
+    #[must_use]
+    pub const fn trips(&self) -> u32 {
+        self.trips
+    }
+
+    /// When its state changed last.
+    #[must_use]
+    pub const fn changed_at(&self) -> Timestamp {
+        self.changed_at
+    }
+
+    /// Probes in a row that ended without a verdict: the next one should be given more time.
+    #[must_use]
+    pub const fn lost_probes(&self) -> u32 {
+        self.lost_probes
+    }
+
+    /// Counts every change of state.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The evidence of our own.
+    #[must_use]
+    pub const fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    /// Since when it is closed, without having been open before or after a recovery; `None` if it
+    /// is not closed.
+    #[must_use]
+    pub const fn closed_since(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Closed { since } => Some(since),
+            State::Open { .. } | State::HalfOpen { .. } | State::Ramp { .. } => None,
         }
     }
 
     /// The attempt proved nothing: cancelled, the client left, or another cell was to blame. A
     /// probe's lease is given back at once.
     pub fn censored(&mut self, permit: Permit, now: Timestamp) -> Option<Change> {
-        if permit.epoch != self.epoch || !matches!(self.state, State::HalfOpen { .. }) {
+        if permit.epoch != self.epoch || !permit.is_probe {
             return None;
         }
+        self.lost_probes = self.lost_probes.saturating_add(1);
         // Not a failure: the next call may probe right away.
-        Some(self.enter(State::Open { until: now }))
+        Some(self.enter(State::Open { until: now }, now))
     }
 
     /// Evidence from outside the calls (a health check) that the cell is well.
     pub fn proved_well(&mut self, now: Timestamp) -> Option<Change> {
         match &mut self.state {
-            State::Closed { detector, .. } => {
-                detector.succeeded();
+            State::Closed { .. } => {
+                self.detector.succeeded(self.config.detector, now);
                 None
             }
             State::Open { .. } | State::HalfOpen { .. } | State::Ramp { .. } => {
@@ -353,7 +574,7 @@ impl Breaker {
                 None
             }
             State::Closed { .. } | State::Ramp { .. } => {
-                self.failed(Permit { epoch: self.epoch }, None, now, random)
+                self.failed(Permit { epoch: self.epoch, is_probe: false }, WHOLE, None, now, random)
             }
             // The probe that is in flight knows better.
             State::HalfOpen { .. } => None,
@@ -364,19 +585,21 @@ impl Breaker {
     #[must_use]
     pub fn is_forgettable(&self) -> bool {
         match &self.state {
-            State::Closed { detector, .. } => detector.failures_in_row() == 0,
+            State::Closed { .. } => self.forced.is_none() && self.own_level() < 0.01,
             State::Open { .. } | State::HalfOpen { .. } | State::Ramp { .. } => false,
         }
     }
 
     fn close(&mut self, now: Timestamp) -> Change {
-        self.enter(State::Closed { detector: Detector::default(), since: now })
+        self.detector.reset();
+        self.enter(State::Closed { since: now }, now)
     }
 
     fn trip(&mut self, at_least: Option<Duration>, now: Timestamp, random: &mut Random) -> Change {
         self.trips = self.trips.saturating_add(1);
+        self.detector.reset();
         let wait = self.open_time(random).max(at_least.unwrap_or_default());
-        self.enter_for(State::Open { until: now + wait }, wait)
+        self.enter_for(State::Open { until: now + wait }, wait, now)
     }
 
     /// `recovery * 2^(trips - 1)`, moved by up to 15 % and capped.
@@ -386,15 +609,16 @@ impl Breaker {
         random.jittered(wait, 150).min(self.config.recovery_max)
     }
 
-    fn enter(&mut self, state: State) -> Change {
-        self.enter_for(state, Duration::ZERO)
+    fn enter(&mut self, state: State, now: Timestamp) -> Change {
+        self.enter_for(state, Duration::ZERO, now)
     }
 
-    fn enter_for(&mut self, state: State, wait: Duration) -> Change {
-        let from = self.state.name();
+    fn enter_for(&mut self, state: State, wait: Duration, now: Timestamp) -> Change {
+        self.changed_at = now;
+        let from = self.state_name();
         self.state = state;
         self.epoch += 1;
-        Change { from, to: self.state.name(), wait, trips: self.trips }
+        Change { from, to: self.state_name(), wait, trips: self.trips }
     }
 }
 

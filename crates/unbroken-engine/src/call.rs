@@ -12,11 +12,17 @@
 //! }
 //! ```
 //!
+//! At most two attempts run at the same time, and only before the first content: the second one
+//! is a hedge (the first is late) or a shadow (the first is a probe). Who delivers first wins, the
+//! other is dropped. A loser that was late for its own target is evidence against it; a loser that
+//! never had its time is not.
+//!
 //! Invariants, checked by the tests and the simulator after every step:
 //! - a call ends exactly once, and no later than its deadline;
 //! - at most one attempt is relayed to the client, and nothing after it failed;
 //! - attempts stay within the ceiling; a target is asked again only when nobody else is left or
 //!   only a different model is left, and never after it stayed silent;
+//! - a request with effects of its own is sent on only if it was certainly not processed;
 //! - whatever happens, every permit goes back.
 
 use alloc::collections::VecDeque;
@@ -24,15 +30,18 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::breaker::Standing;
 use crate::cause::{FailureCause, Unreachable};
 use crate::choose;
 use crate::deadline::{Kind, Limits};
 use crate::event::{AttemptResult, Event, Outcome, Phase, Why};
-use crate::fleet::{Fleet, Permits, Refusal};
+use crate::fleet::{Fleet, Permits, Refusal, Sample};
+use crate::random::Random;
 use crate::target::{TargetId, Tier};
 use crate::time::Timestamp;
 
 mod next;
+mod race;
 
 /// What a client asks for.
 #[derive(Clone, Debug)]
@@ -47,6 +56,45 @@ pub struct Ask {
     pub kind: Kind,
     /// How often the client itself has tried this before: then we do not repeat ourselves.
     pub client_retries: u32,
+    /// The size of the input, estimated; zero if not known.
+    pub input_tokens: u32,
+    /// What conversation it belongs to, so that it stays where its prompt is cached.
+    pub conversation: Option<u64>,
+    /// Tells requests apart that differ, so that one bad request is not taken for many.
+    pub fingerprint: u64,
+    /// What sending it twice would do.
+    pub effect: Effect,
+    /// Whether a second attempt may run beside a late first one.
+    pub may_hedge: bool,
+}
+
+impl Ask {
+    /// An ordinary request for a route: no conversation, nothing known about it.
+    #[must_use]
+    pub fn new(route: &str, tiers: Vec<Tier>, limits: Limits, kind: Kind) -> Self {
+        Self {
+            route: route.into(),
+            tiers,
+            limits,
+            kind,
+            client_retries: 0,
+            input_tokens: 0,
+            conversation: None,
+            fingerprint: 0,
+            effect: Effect::Pure,
+            may_hedge: true,
+        }
+    }
+}
+
+/// What it would do to send a request twice. Source: engine.md 4.10.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing but cost: an ordinary chat.
+    #[default]
+    Pure,
+    /// Something outside: server-side tools, stored conversations, jobs.
+    Effectful,
 }
 
 /// Names an attempt within its call, from 1.
@@ -128,6 +176,8 @@ pub enum Input {
     Ended {
         /// Whose.
         attempt: AttemptId,
+        /// The size of the answer; zero if not known.
+        output_tokens: u32,
     },
     /// The attempt failed.
     Failed {
@@ -158,6 +208,8 @@ struct Candidate {
     label: Arc<str>,
     /// Drawn once per call: which share of a ramp's traffic this call belongs to.
     draw: u32,
+    /// Whether its tier's traffic goes elsewhere, as far as it can.
+    is_spilled: bool,
     tries: u32,
     last: Option<FailureCause>,
 }
@@ -173,12 +225,19 @@ struct Attempt {
     content_by: Timestamp,
     alive_at: Timestamp,
     content_at: Timestamp,
+    /// When another target is asked as well; `None` if never.
+    hedge_at: Option<Timestamp>,
+    /// From when on losing a race is evidence against its target.
+    late_at: Timestamp,
+    /// How long to the first content, once it has come.
+    first: Option<Duration>,
+    why: Why,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// An attempt is running.
-    Running(Attempt),
+    /// Attempts are running: one, or two before the first content.
+    Running,
     /// Nobody is asked before `until`; then `then`, or whoever is ready.
     Waiting { until: Timestamp, then: Option<(usize, Why)> },
     /// The call is over.
@@ -191,17 +250,34 @@ pub struct Call {
     id: u64,
     limits: Limits,
     kind: Kind,
-    client_retries: u32,
+    ask: Small,
     begun: Timestamp,
     ends: Timestamp,
     candidates: Vec<Candidate>,
     stage: Stage,
+    running: Vec<Attempt>,
     commands: VecDeque<Command>,
     trail: Vec<Tried>,
     resends: u32,
     waited: Duration,
     failovers: u32,
     told: Option<AttemptId>,
+    /// The candidate whose refusal is doubted.
+    doubted: Option<usize>,
+    /// Whether it was sent to a target that is shut, because all are.
+    has_panicked: bool,
+}
+
+/// What a call remembers of what was asked.
+#[derive(Debug)]
+struct Small {
+    route: Arc<str>,
+    client_retries: u32,
+    input_tokens: u32,
+    conversation: Option<u64>,
+    fingerprint: u64,
+    effect: Effect,
+    may_hedge: bool,
 }
 
 /// A stale pooled connection is replaced this often within one call. Bound: each costs one write.
@@ -210,21 +286,34 @@ const RESENDS_MAX: u32 = 3;
 impl Call {
     pub(crate) fn begin(fleet: &mut Fleet, id: u64, ask: &Ask, now: Timestamp) -> Self {
         fleet.budget.deposit();
+        fleet.hedges.deposit();
+        fleet.throttle(&ask.route).called(now);
         let mut call = Self {
             id,
             limits: ask.limits,
             kind: ask.kind,
-            client_retries: ask.client_retries,
+            ask: Small {
+                route: ask.route.clone(),
+                client_retries: ask.client_retries,
+                input_tokens: ask.input_tokens,
+                conversation: ask.conversation,
+                fingerprint: ask.fingerprint,
+                effect: ask.effect,
+                may_hedge: ask.may_hedge && ask.effect == Effect::Pure,
+            },
             begun: now,
             ends: now + ask.limits.total,
-            candidates: candidates(fleet, ask),
+            candidates: candidates(fleet, ask, now),
             stage: Stage::Over,
+            running: Vec::new(),
             commands: VecDeque::new(),
             trail: Vec::new(),
             resends: 0,
             waited: Duration::ZERO,
             failovers: 0,
             told: None,
+            doubted: None,
+            has_panicked: false,
         };
         call.go_on(fleet, now);
         call
@@ -251,7 +340,13 @@ impl Call {
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         match &self.stage {
-            Stage::Running(attempt) => Some(self.limit_of(attempt).0.min(self.ends)),
+            Stage::Running => {
+                let limits = self.running.iter().map(|attempt| {
+                    let hedge_at = attempt.hedge_at.unwrap_or(self.ends);
+                    self.limit_of(attempt).0.min(hedge_at)
+                });
+                Some(limits.min().unwrap_or(self.ends).min(self.ends))
+            }
             Stage::Waiting { until, .. } => Some((*until).min(self.ends)),
             Stage::Over => None,
         }
@@ -285,10 +380,12 @@ impl Call {
                 }
             }
             Input::Content { attempt } => self.content(fleet, attempt, now),
-            Input::Ended { attempt } => self.ended(fleet, attempt, now),
+            Input::Ended { attempt, output_tokens } => {
+                self.ended(fleet, attempt, output_tokens, now);
+            }
             Input::Failed { attempt, cause } => {
                 if self.running(attempt).is_some() {
-                    self.failed(fleet, cause, now);
+                    self.failed(fleet, attempt, cause, now);
                 }
             }
             Input::Tick => self.tick(fleet, now),
@@ -296,12 +393,9 @@ impl Call {
         }
     }
 
-    /// The running attempt, if it is this one: late news of an earlier one is ignored.
-    const fn running(&mut self, id: AttemptId) -> Option<&mut Attempt> {
-        match &mut self.stage {
-            Stage::Running(attempt) if attempt.id.0 == id.0 => Some(attempt),
-            Stage::Running(_) | Stage::Waiting { .. } | Stage::Over => None,
-        }
+    /// The running attempt of this name: late news of an earlier one is ignored.
+    fn running(&mut self, id: AttemptId) -> Option<&mut Attempt> {
+        self.running.iter_mut().find(|attempt| attempt.id == id)
     }
 
     fn content(&mut self, fleet: &mut Fleet, id: AttemptId, now: Timestamp) {
@@ -313,11 +407,15 @@ impl Call {
             return;
         }
         attempt.phase = Phase::Delivering;
+        attempt.hedge_at = None;
         let after = now.since(attempt.started);
+        attempt.first = Some(after);
         let index = attempt.candidate;
         let mut permits = attempt.permits;
+        self.win_race(fleet, id, now);
         let Some(candidate) = self.candidates.get(index) else { return };
-        fleet.delivered(candidate.target, &mut permits, now);
+        let sample = self.sample(after, after, 0);
+        fleet.delivered(candidate.target, &mut permits, &self.limits, &sample, now);
         let target = candidate.label.clone();
         fleet.emit(Event::AttemptDelivered { call, attempt: id.0, target, after });
         if let Some(attempt) = self.running(id) {
@@ -326,30 +424,52 @@ impl Call {
         self.commands.push_back(Command::Relay { attempt: id });
     }
 
-    fn ended(&mut self, fleet: &mut Fleet, id: AttemptId, now: Timestamp) {
+    const fn sample(&self, first: Duration, took: Duration, output_tokens: u32) -> Sample {
+        let (kind, input_tokens) = (self.kind, self.ask.input_tokens);
+        Sample { kind, input_tokens, first, took, output_tokens }
+    }
+
+    fn ended(&mut self, fleet: &mut Fleet, id: AttemptId, output_tokens: u32, now: Timestamp) {
         if self.running(id).is_none() {
             return;
         }
         // A whole answer has no first content of its own.
         self.content(fleet, id, now);
-        let Some(attempt) = self.stop(fleet, AttemptResult::Answered, now) else { return };
+        let Some(attempt) = self.stop(fleet, id, AttemptResult::Answered, now) else { return };
         if let Some(candidate) = self.candidates.get(attempt.candidate) {
-            fleet.succeeded(candidate.target, attempt.permits, now);
+            let target = candidate.target;
+            let took = now.since(attempt.started);
+            let sample = self.sample(attempt.first.unwrap_or(took), took, output_tokens);
+            fleet.succeeded(target, attempt.permits, &sample, now);
+            if let Some(conversation) = self.ask.conversation {
+                fleet.sit_down(conversation, target, now);
+            }
         }
+        self.settle_doubt(fleet, now);
+        fleet.throttle(&self.ask.route).answered(now);
         self.commands.push_back(Command::Complete { attempt: id });
-        let outcome = if self.trail.len() > 1 { Outcome::Rescued } else { Outcome::Answered };
+        let was_saved = self.trail.iter().any(|tried| tried.cause.is_some());
+        let outcome = if was_saved { Outcome::Rescued } else { Outcome::Answered };
         self.end(fleet, outcome, now);
     }
 
     fn tick(&mut self, fleet: &mut Fleet, now: Timestamp) {
         match &self.stage {
-            Stage::Running(attempt) => {
-                let (limit, cause) = self.limit_of(attempt);
-                if now >= limit || now >= self.ends {
-                    let id = attempt.id;
+            Stage::Running => {
+                let late = self.running.iter().find_map(|attempt| {
+                    let (limit, cause) = self.limit_of(attempt);
+                    let cause = if now >= limit { cause } else { self.out_of_time(attempt) };
+                    (now >= limit || now >= self.ends).then_some((attempt.id, cause))
+                });
+                if let Some((id, cause)) = late {
                     self.commands.push_back(Command::Cancel { attempt: id });
-                    let cause = if now >= limit { cause } else { self.out_of_time() };
-                    self.failed(fleet, cause, now);
+                    self.failed(fleet, id, cause, now);
+                    // Both may be late at once.
+                    if matches!(self.stage, Stage::Running) {
+                        self.tick(fleet, now);
+                    }
+                } else {
+                    self.hedge_if_due(fleet, now);
                 }
             }
             Stage::Waiting { until, then } if now >= *until && now < self.ends => {
@@ -365,13 +485,19 @@ impl Call {
         if self.is_over() {
             return;
         }
-        if let Some(attempt) = self.stop(fleet, AttemptResult::Cancelled, now) {
-            self.commands.push_back(Command::Cancel { attempt: attempt.id });
-            if let Some(candidate) = self.candidates.get(attempt.candidate) {
-                fleet.censored(candidate.target, attempt.permits, now);
-            }
+        while let Some(id) = self.running.first().map(|attempt| attempt.id) {
+            self.drop_attempt(fleet, id, now);
         }
         self.end(fleet, Outcome::ClientGone, now);
+    }
+
+    /// Ends an attempt that nobody wants any more; nobody is blamed.
+    fn drop_attempt(&mut self, fleet: &mut Fleet, id: AttemptId, now: Timestamp) {
+        let Some(attempt) = self.stop(fleet, id, AttemptResult::Cancelled, now) else { return };
+        self.commands.push_back(Command::Cancel { attempt: id });
+        if let Some(candidate) = self.candidates.get(attempt.candidate) {
+            fleet.censored(candidate.target, attempt.permits, now);
+        }
     }
 
     /// When the attempt will have taken too long, and what that would mean.
@@ -390,40 +516,38 @@ impl Call {
     }
 
     /// The call's time is up. A target that had its usual time and stayed silent is to blame.
-    fn out_of_time(&self) -> FailureCause {
-        match &self.stage {
-            Stage::Running(attempt)
-                if attempt.phase == Phase::Waiting
-                    && self.ends.since(attempt.started) >= self.limits.first_content(self.kind) =>
-            {
-                FailureCause::Silent
-            }
-            Stage::Running(_) | Stage::Waiting { .. } | Stage::Over => FailureCause::OutOfTime,
+    fn out_of_time(&self, attempt: &Attempt) -> FailureCause {
+        let had_its_time = self.ends.since(attempt.started) >= self.limits.first_content(self.kind);
+        if attempt.phase == Phase::Waiting && had_its_time {
+            FailureCause::Silent
+        } else {
+            FailureCause::OutOfTime
         }
     }
 
-    /// Takes the running attempt off the stage and reports its end.
+    /// Takes a running attempt off the stage and reports its end.
     fn stop(
         &mut self,
         fleet: &mut Fleet,
+        id: AttemptId,
         result: AttemptResult,
         now: Timestamp,
     ) -> Option<Attempt> {
-        match core::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Running(attempt) => {
-                let candidate = self.candidates.get(attempt.candidate)?;
-                fleet.emit(Event::AttemptEnded {
-                    call: self.id,
-                    attempt: attempt.id.0,
-                    target: candidate.label.clone(),
-                    result,
-                    phase: attempt.phase,
-                    took: now.since(attempt.started),
-                });
-                Some(attempt)
-            }
-            Stage::Waiting { .. } | Stage::Over => None,
+        let place = self.running.iter().position(|attempt| attempt.id == id)?;
+        let attempt = self.running.remove(place);
+        if self.running.is_empty() {
+            self.stage = Stage::Over;
         }
+        let candidate = self.candidates.get(attempt.candidate)?;
+        fleet.emit(Event::AttemptEnded {
+            call: self.id,
+            attempt: attempt.id.0,
+            target: candidate.label.clone(),
+            result,
+            phase: attempt.phase,
+            took: now.since(attempt.started),
+        });
+        Some(attempt)
     }
 
     fn end(&mut self, fleet: &mut Fleet, outcome: Outcome, now: Timestamp) {
@@ -434,33 +558,73 @@ impl Call {
     }
 }
 
-fn candidates(fleet: &mut Fleet, ask: &Ask) -> Vec<Candidate> {
+fn candidates(fleet: &mut Fleet, ask: &Ask, now: Timestamp) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = Vec::new();
     for (index, tier) in ask.tiers.iter().enumerate() {
         let turn = if tier.targets.len() > 1 { fleet.take_turn(&ask.route, index) } else { 0 };
         let mut random = fleet.random.clone();
-        let order = choose::order(tier, turn, &mut random);
+        let target_at = |place: usize| tier.targets.get(place).map(|(target, _)| *target);
+        let price = |place| target_at(place).map_or(0.0, |target| fleet.price(target, now));
+        let order = choose::order(tier, turn, price, &mut random);
+        let is_last = index + 1 == ask.tiers.len();
+        let is_spilled = !is_last && spills(fleet, tier, now, &mut random);
         fleet.random = random;
-        for place in order {
-            let Some((target, _)) = tier.targets.get(place) else { continue };
-            if candidates.iter().any(|candidate| candidate.target == *target) {
+        for target in order.into_iter().filter_map(target_at) {
+            if candidates.iter().any(|candidate| candidate.target == target) {
                 continue;
             }
-            let Some(spec) = fleet.spec(*target) else { continue };
+            let Some(spec) = fleet.spec(target) else { continue };
             let (model, label) = (spec.model.clone(), spec.label.clone());
             let draw = u32::try_from(fleet.random.below(1000)).unwrap_or_default();
-            candidates.push(Candidate {
-                target: *target,
-                model,
-                label,
-                draw,
-                tries: 0,
-                last: None,
-            });
+            let (tries, last) = (0, None);
+            candidates.push(Candidate { target, model, label, draw, is_spilled, tries, last });
         }
+    }
+    if let Some(conversation) = ask.conversation {
+        take_seat(&mut candidates, conversation, fleet, now);
     }
     candidates
 }
+
+/// A tier that has lost targets keeps the share of its traffic that the others can carry: 1.4
+/// times their weight. Source: engine.md 4.6.
+fn spills(fleet: &Fleet, tier: &Tier, now: Timestamp, random: &mut Random) -> bool {
+    if tier.targets.len() < 2 {
+        return false;
+    }
+    let (mut all, mut healthy) = (0_u64, 0_u64);
+    for (target, weight) in &tier.targets {
+        let weight = u64::from(*weight).max(1);
+        all += weight;
+        let is_well = matches!(fleet.standing(*target, now), Standing::Ready)
+            && !fleet.slowness(*target, now).0;
+        healthy += if is_well { weight } else { 0 };
+    }
+    let carried = healthy * 1400 / all.max(1);
+    carried < 1000 && !random.chance(u32::try_from(carried).unwrap_or(1000))
+}
+
+/// A conversation stays with its target while that is well, and goes back to a preferred one only
+/// when that has been steady for a while. Source: engine.md 4.6.
+fn take_seat(candidates: &mut Vec<Candidate>, conversation: u64, fleet: &Fleet, now: Timestamp) {
+    let Some((seat, since)) = fleet.seat(conversation) else { return };
+    let Some(place) = candidates.iter().position(|candidate| candidate.target == seat) else {
+        return;
+    };
+    let is_well =
+        matches!(fleet.standing(seat, now), Standing::Ready) && !fleet.slowness(seat, now).0;
+    let first = candidates.first().map(|candidate| candidate.target);
+    let may_move = now.since(since) >= SEAT_KEPT_FOR;
+    let goes_back =
+        may_move && first.is_some_and(|first| fleet.is_preferred_seat(first, seat, now));
+    if is_well && !goes_back {
+        let candidate = candidates.remove(place);
+        candidates.insert(0, Candidate { is_spilled: false, ..candidate });
+    }
+}
+
+/// A conversation moves at most once in this time, unless its target is shut.
+const SEAT_KEPT_FOR: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests;

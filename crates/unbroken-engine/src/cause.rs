@@ -260,6 +260,92 @@ impl FailureCause {
         }
     }
 
+    /// Whether the target has certainly not processed the request: then even a request with
+    /// effects of its own may be sent elsewhere.
+    #[must_use]
+    pub const fn is_unprocessed(self) -> bool {
+        match self {
+            Self::Unreachable(_)
+            | Self::Overloaded { .. }
+            | Self::RateLimited { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::KeyRejected
+            | Self::ModelGone
+            | Self::TargetCannot(_)
+            | Self::PolicyRefused { .. }
+            | Self::InvalidRequest { .. }
+            | Self::Misconfigured { .. } => true,
+            Self::StaleConnection
+            | Self::ConnectionLost
+            | Self::Silent
+            | Self::TargetError { .. }
+            | Self::EdgeError { .. }
+            | Self::Malformed
+            | Self::EmptyAnswer
+            | Self::Truncated
+            | Self::Stalled
+            | Self::OutOfTime => false,
+        }
+    }
+
+    /// How much the failure weighs as evidence against its cell, in thousandths.
+    ///
+    /// Source: engine.md 3.1 and 4.2.
+    #[must_use]
+    pub const fn weight(self) -> u32 {
+        match self {
+            // Transient by their own words.
+            Self::TargetError { status: 408 | 425 | 499 } => 500,
+            Self::Unreachable(_)
+            | Self::StaleConnection
+            | Self::ConnectionLost
+            | Self::Silent
+            | Self::TargetError { .. }
+            | Self::EdgeError { .. }
+            | Self::Overloaded { .. }
+            | Self::RateLimited { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::KeyRejected
+            | Self::ModelGone
+            | Self::Malformed
+            | Self::EmptyAnswer
+            | Self::Truncated
+            | Self::Stalled
+            | Self::TargetCannot(_)
+            | Self::PolicyRefused { .. }
+            | Self::InvalidRequest { .. }
+            | Self::Misconfigured { .. }
+            | Self::OutOfTime => 1000,
+        }
+    }
+
+    /// The wait that the target asked for, if it named one.
+    #[must_use]
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after }
+            | Self::RateLimited { retry_after }
+            | Self::QuotaExhausted { retry_after } => retry_after,
+            Self::Unreachable(_)
+            | Self::StaleConnection
+            | Self::ConnectionLost
+            | Self::Silent
+            | Self::TargetError { .. }
+            | Self::EdgeError { .. }
+            | Self::KeyRejected
+            | Self::ModelGone
+            | Self::Malformed
+            | Self::EmptyAnswer
+            | Self::Truncated
+            | Self::Stalled
+            | Self::TargetCannot(_)
+            | Self::PolicyRefused { .. }
+            | Self::InvalidRequest { .. }
+            | Self::Misconfigured { .. }
+            | Self::OutOfTime => None,
+        }
+    }
+
     /// Whether the failure shows that the endpoint's network and edge work.
     #[must_use]
     pub const fn proves_reachable(self) -> bool {

@@ -3,14 +3,23 @@
 //! The order is made once per call: tier by tier, inside a tier by weighted chance or in turn.
 //! The pick is made for every attempt, from what each candidate's cells say at that moment:
 //!
-//! 1. the first untried candidate that may be sent to; one in its ramp only if this call is part
-//!    of its share;
+//! 1. the first untried candidate that is well; one in its ramp only if this call is part of its
+//!    share, one that is slow only if a trial is due, one that waits for a probe only if this call
+//!    makes a good one;
 //! 2. the first untried one in its ramp all the same: a small share is better than a failure;
-//! 3. one that failed before in a way that may pass;
-//! 4. for a call that has sent nothing yet: one whose breaker is open, as an early probe (nobody is
+//! 3. a slow one; then one that has no room: its own refusal is better than ours;
+//! 4. one that failed before in a way that may pass;
+//! 5. for a call that has sent nothing yet: one whose breaker is open, as an early probe (nobody is
 //!    well, so there is nothing to protect); the one that was asked longest ago, so that everybody
 //!    gets a turn;
-//! 5. otherwise nobody, but perhaps soon.
+//! 6. otherwise nobody, but perhaps soon.
+//!
+//! Inside a tier the order is by weighted chance, in turn, or *balanced*: two are drawn by weight,
+//! and the one whose first content costs less comes first ("the power of two choices").
+//!
+//! Invariants: while an untried candidate is well, nobody slow or shut is picked, but for its own
+//! probe, trial or share (I25). Sources: engine.md 4.6; seed document, first listing; Mitzenmacher,
+//! "The power of two choices in randomized load balancing", 2001.
 
 use alloc::vec::Vec;
 
@@ -35,6 +44,14 @@ pub struct View {
     pub may_probe_early: bool,
     /// When anybody asked it last.
     pub asked_at: Timestamp,
+    /// Whether it is slow, and others are preferred.
+    pub is_degraded: bool,
+    /// Whether it is slow and due for a trial.
+    pub is_trial: bool,
+    /// Whether it takes no more at the moment, or its tier's traffic goes elsewhere.
+    pub is_full: bool,
+    /// Whether this call makes a good probe: small, and nothing depends on it being quick.
+    pub may_probe: bool,
 }
 
 /// The outcome of a pick.
@@ -57,7 +74,11 @@ pub fn pick(views: &[View], may_panic: bool) -> Pick {
     if let Some(index) = first(|view| !view.tried && is_preferred(view)) {
         return Pick::Send(index);
     }
-    if let Some(index) = first(|view| !view.tried && is_admitted(view)) {
+    let in_ramp =
+        first(|view| !view.tried && !view.is_degraded && !view.is_full && is_admitted(view));
+    let slow = || first(|view| !view.tried && !view.is_full && is_admitted(view));
+    let full = || first(|view| !view.tried && is_admitted(view));
+    if let Some(index) = in_ramp.or_else(slow).or_else(full) {
         return Pick::Send(index);
     }
     if let Some(index) = first(|view| view.tried && view.may_revisit && is_admitted(view)) {
@@ -82,9 +103,24 @@ pub fn untried_and_admitted(views: &[View]) -> usize {
     views.iter().filter(|view| !view.tried && is_admitted(view)).count()
 }
 
+/// Who may be asked beside another: well, quick, and with room.
+#[must_use]
+pub fn pick_hedge(views: &[View]) -> Option<usize> {
+    views.iter().position(|view| {
+        !view.tried
+            && !view.is_degraded
+            && !view.is_full
+            && matches!(view.standing, Standing::Ready)
+    })
+}
+
 const fn is_preferred(view: &View) -> bool {
+    if view.is_full || (view.is_degraded && !view.is_trial) {
+        return false;
+    }
     match view.standing {
-        Standing::Ready | Standing::Probe => true,
+        Standing::Ready => true,
+        Standing::Probe => view.may_probe,
         Standing::Share(per_mille) => view.draw < per_mille,
         Standing::Refused { .. } => false,
     }
@@ -104,13 +140,34 @@ const fn retry_at(view: &View) -> Option<Timestamp> {
     }
 }
 
-/// The order inside one tier, as indices into its targets. `turn` counts the calls of the tier.
+/// The order inside one tier, as indices into its targets. `turn` counts the calls of the tier;
+/// `price` says what the first content of each target costs at the moment.
 #[must_use]
-pub fn order(tier: &Tier, turn: u64, random: &mut Random) -> Vec<usize> {
+pub fn order(
+    tier: &Tier,
+    turn: u64,
+    price: impl Fn(usize) -> f64,
+    random: &mut Random,
+) -> Vec<usize> {
     match tier.order {
+        TierOrder::Balanced => balanced(weighted(tier, random), tier, price),
         TierOrder::Weighted => weighted(tier, random),
         TierOrder::Rotate => rotated(tier.targets.len(), turn),
     }
+}
+
+/// The cheaper one of the first two drawn comes first.
+fn balanced(mut drawn: Vec<usize>, tier: &Tier, price: impl Fn(usize) -> f64) -> Vec<usize> {
+    let weighed = |index: usize| {
+        let weight = tier.targets.get(index).map_or(1, |(_, weight)| (*weight).max(1));
+        price(index) / f64::from(weight)
+    };
+    if let [one, other, ..] = drawn.as_mut_slice()
+        && weighed(*other) < weighed(*one)
+    {
+        core::mem::swap(one, other);
+    }
+    drawn
 }
 
 fn rotated(len: usize, turn: u64) -> Vec<usize> {
@@ -158,6 +215,10 @@ mod tests {
             draw: 500,
             may_probe_early: false,
             asked_at: Timestamp::from_nanos(5),
+            is_degraded: false,
+            is_trial: false,
+            is_full: false,
+            may_probe: true,
         }
     }
 
@@ -203,7 +264,7 @@ mod tests {
         let mut random = Random::seeded(4);
         let mut firsts = [0_u32; 3];
         for _ in 0..5000 {
-            let order = order(&tier, 0, &mut random);
+            let order = order(&tier, 0, |_| 0.0, &mut random);
             let mut sorted = order.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, vec![0, 1, 2], "everybody, once");
@@ -211,6 +272,62 @@ mod tests {
         }
         assert!((2_800..3_200).contains(&firsts[0]), "{firsts:?}");
         assert!((850..1_150).contains(&firsts[1]) && (850..1_150).contains(&firsts[2]));
+    }
+
+    #[test]
+    fn slow_and_full_candidates_come_after_those_that_are_well() {
+        let slow = View { is_degraded: true, ..view(Standing::Ready) };
+        let full = View { is_full: true, ..view(Standing::Ready) };
+        let well = view(Standing::Ready);
+        assert_eq!(pick(&[slow, full, well], true), Pick::Send(2));
+        assert_eq!(pick(&[slow, full, view(Standing::Share(1))], true), Pick::Send(2));
+        assert_eq!(pick(&[full, slow, view(REFUSED)], true), Pick::Send(1));
+        assert_eq!(pick(&[full, view(REFUSED)], true), Pick::Send(0), "rather than nobody");
+        let trial = View { is_trial: true, ..slow };
+        assert_eq!(pick(&[trial, well], true), Pick::Send(0));
+        let full_trial = View { is_full: true, ..trial };
+        assert_eq!(pick(&[full_trial, well], true), Pick::Send(1));
+    }
+
+    #[test]
+    fn only_a_good_probe_probes_while_others_are_well() {
+        let probe = View { may_probe: false, ..view(Standing::Probe) };
+        assert_eq!(pick(&[probe, view(Standing::Ready)], true), Pick::Send(1));
+        assert_eq!(pick(&[probe, view(REFUSED)], true), Pick::Send(0), "nobody else is left");
+    }
+
+    #[test]
+    fn only_who_is_well_is_asked_beside_another() {
+        let ready = view(Standing::Ready);
+        let bad = [
+            view(Standing::Probe),
+            view(Standing::Share(999)),
+            view(REFUSED),
+            View { is_degraded: true, ..ready },
+            View { is_trial: true, is_degraded: true, ..ready },
+            View { is_full: true, ..ready },
+            View { tried: true, ..ready },
+        ];
+        assert_eq!(pick_hedge(&bad), None);
+        assert_eq!(pick_hedge(&[bad[0], ready, ready]), Some(1));
+    }
+
+    #[test]
+    fn of_two_drawn_the_cheaper_one_comes_first() {
+        let targets = vec![(TargetId(0), 1), (TargetId(1), 1), (TargetId(2), 1)];
+        let tier = Tier { targets, order: TierOrder::Balanced };
+        let mut random = Random::seeded(4);
+        let prices = [5_000.0, 800.0, 900.0];
+        let mut firsts = [0_u32; 3];
+        for _ in 0..3000 {
+            firsts[order(&tier, 0, |index| prices[index], &mut random)[0]] += 1;
+        }
+        assert_eq!(firsts[0], 0, "the dearest never comes first");
+        assert!(firsts[1] > 1_800 && firsts[2] > 800, "but it is no stampede: {firsts:?}");
+        let heavy =
+            Tier { targets: vec![(TargetId(0), 1), (TargetId(1), 3)], order: TierOrder::Balanced };
+        let first = order(&heavy, 0, |index| [1_000.0, 2_000.0][index], &mut random)[0];
+        assert_eq!(first, 1, "a weight divides the price");
     }
 
     #[test]

@@ -4,6 +4,10 @@
 //! one gets all the time that is left: cutting a slow but healthy target when nobody else is left
 //! helps no one.
 //!
+//! The limit on the first content is learned: half as much again as one in a hundred of this model's
+//! answers needs, at least 4 s, never more than the limit that was set. A long-thinking model is
+//! not mistaken for a dead one, and a quick one's silence is noticed sooner.
+//!
 //! Invariants: no attempt's deadline lies beyond the call's; only the last candidate may outlive
 //! its own limit. Source: engine.md 4.7 and section 0, decision 2.
 
@@ -44,6 +48,9 @@ impl Default for Limits {
     }
 }
 
+/// A learned limit is never shorter. Source: engine.md 4.7.
+const LEARNED_MIN: Duration = Duration::from_secs(4);
+
 /// What kind of answer a call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -66,14 +73,20 @@ impl Limits {
         }
     }
 
+    /// The same, from what is usual: `p99` of the target's first content.
+    #[must_use]
+    pub fn learned_first_content(&self, kind: Kind, p99: Option<Duration>) -> Duration {
+        let limit = self.first_content(kind);
+        p99.map_or(limit, |p99| (p99 + p99 / 2).clamp(LEARNED_MIN.min(limit), limit))
+    }
+
     /// When an attempt that is started at `now` must have delivered its first content.
     ///
-    /// `behind` is the number of candidates after it. Each of them is left as long as this one
+    /// `first_content` is its limit; `behind` is the number of candidates after it. Each of them is left as long as this one
     /// gets, if the call's time suffices; otherwise they share what there is.
     #[must_use]
     pub fn first_content_by(
-        &self,
-        kind: Kind,
+        first_content: Duration,
         behind: u32,
         now: Timestamp,
         call_ends: Timestamp,
@@ -82,7 +95,7 @@ impl Limits {
             return call_ends;
         }
         let fair_share = call_ends.since(now) / behind.saturating_add(1);
-        now + self.first_content(kind).min(fair_share)
+        now + first_content.min(fair_share)
     }
 }
 
@@ -96,17 +109,31 @@ mod tests {
 
     #[test]
     fn the_last_candidate_gets_all_that_is_left() {
-        let limits = Limits::default();
-        assert_eq!(limits.first_content_by(Kind::Stream, 0, at(20), at(600)), at(600));
-        assert_eq!(limits.first_content_by(Kind::Stream, 1, at(20), at(600)), at(30));
-        assert_eq!(limits.first_content_by(Kind::ReasoningStream, 2, at(20), at(600)), at(80));
-        assert_eq!(limits.first_content_by(Kind::Whole, 1, at(20), at(600)), at(80));
+        let s = Duration::from_secs;
+        assert_eq!(Limits::first_content_by(s(10), 0, at(20), at(600)), at(600));
+        assert_eq!(Limits::first_content_by(s(10), 1, at(20), at(600)), at(30));
+        assert_eq!(Limits::first_content_by(s(60), 2, at(20), at(600)), at(80));
     }
 
     #[test]
     fn a_short_call_is_shared_fairly() {
+        let s = Duration::from_secs;
+        assert_eq!(Limits::first_content_by(s(10), 2, at(0), at(9)), at(3));
+        assert_eq!(Limits::first_content_by(s(10), 1, at(9), at(9)), at(9));
+    }
+
+    #[test]
+    fn what_is_usual_shortens_the_limit_within_bounds() {
+        let s = Duration::from_secs;
         let limits = Limits::default();
-        assert_eq!(limits.first_content_by(Kind::Stream, 2, at(0), at(9)), at(3));
-        assert_eq!(limits.first_content_by(Kind::Stream, 1, at(9), at(9)), at(9));
+        let learned = |p99| limits.learned_first_content(Kind::Stream, p99);
+        assert_eq!(learned(None), s(10));
+        assert_eq!(learned(Some(s(4))), s(6));
+        assert_eq!(learned(Some(s(1))), s(4));
+        assert_eq!(learned(Some(s(100))), s(10));
+        assert_eq!(limits.learned_first_content(Kind::ReasoningStream, Some(s(30))), s(45));
+        assert_eq!(limits.learned_first_content(Kind::Whole, None), s(60));
+        let short = Limits { first_token: s(1), ..limits };
+        assert_eq!(short.learned_first_content(Kind::Stream, Some(s(1))), s(1));
     }
 }

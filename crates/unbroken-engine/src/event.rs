@@ -82,6 +82,52 @@ pub enum Event {
         /// Why.
         cause: FailureCause,
     },
+    /// A model at an endpoint has become slow, or is quick again.
+    SlownessChanged {
+        /// The target's label.
+        name: Arc<str>,
+        /// Whether others are preferred from now on.
+        is_degraded: bool,
+    },
+    /// Two targets were asked at once, and one has won.
+    HedgeDecided {
+        /// The call.
+        call: u64,
+        /// Whether the later one won.
+        won: bool,
+    },
+    /// Almost everything became unreachable at once: our own network is to blame, not the targets.
+    LocalFault {
+        /// Whether it begins or ends.
+        begins: bool,
+    },
+    /// Several keys of one endpoint were rejected at once: the provider is to blame, not the keys.
+    KeysCleared {
+        /// The endpoint's name.
+        endpoint: Arc<str>,
+    },
+    /// A key was rejected for ten minutes: someone must look at it.
+    KeyDead {
+        /// The key's name.
+        key: Arc<str>,
+    },
+    /// A target refuses valid requests as invalid.
+    TargetBlamed {
+        /// The target's label.
+        name: Arc<str>,
+    },
+    /// A model has vanished at several endpoints.
+    ModelWithdrawn {
+        /// The model's name, without its host.
+        model: Arc<str>,
+        /// For how long it is not asked for anywhere.
+        wait: Duration,
+    },
+    /// A call was turned away because every target is shut and most calls fail.
+    CallThrottled {
+        /// The call.
+        call: u64,
+    },
     /// A health check came back.
     HealthChecked {
         /// The endpoint's name.
@@ -113,6 +159,12 @@ pub enum Why {
     Retry,
     /// A pooled connection was stale; nothing was lost.
     Resend,
+    /// The attempt before it is late: both go on, and the first content wins.
+    Hedge,
+    /// The attempt before it is a probe, which must not cost its caller much.
+    Shadow,
+    /// One more opinion: the target before it refused the request as invalid.
+    Doubt,
 }
 
 impl Why {
@@ -124,6 +176,9 @@ impl Why {
             Self::Failover => "failover",
             Self::Retry => "retry",
             Self::Resend => "resend",
+            Self::Hedge => "hedge",
+            Self::Shadow => "shadow",
+            Self::Doubt => "doubt",
         }
     }
 }
@@ -160,6 +215,8 @@ pub enum AttemptResult {
     Failed(FailureCause),
     /// We ended it; nobody is blamed.
     Cancelled,
+    /// It was late, and another one delivered first.
+    LostRace,
 }
 
 impl AttemptResult {
@@ -170,6 +227,7 @@ impl AttemptResult {
             Self::Answered => "answered",
             Self::Failed(cause) => cause.name(),
             Self::Cancelled => "cancelled",
+            Self::LostRace => "lost_race",
         }
     }
 }
@@ -189,6 +247,8 @@ pub enum CellKind {
     Quota,
     /// Whether an endpoint has a model.
     Model,
+    /// Whether anybody has a model.
+    Family,
 }
 
 impl CellKind {
@@ -202,6 +262,7 @@ impl CellKind {
             Self::Capacity => "capacity",
             Self::Quota => "quota",
             Self::Model => "model",
+            Self::Family => "family",
         }
     }
 }
@@ -219,6 +280,14 @@ pub enum ChangeReason {
     Censored,
     /// A health check.
     HealthCheck,
+    /// Another target delivered while this one was late.
+    LostRace,
+    /// An operator.
+    Operator,
+    /// Other replicas.
+    Peers,
+    /// A new configuration.
+    Reload,
 }
 
 impl ChangeReason {
@@ -231,6 +300,10 @@ impl ChangeReason {
             Self::Delivered => "delivered",
             Self::Censored => "probe_cancelled",
             Self::HealthCheck => "health_check",
+            Self::LostRace => "lost_race",
+            Self::Operator => "operator",
+            Self::Peers => "peers",
+            Self::Reload => "reload",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | endpoint | endpoint | it cannot be reached, or its edge fails |
 //! | serving | endpoint and model | the model is not served: the main breaker |
 //! | model | endpoint and model | the endpoint says it does not have the model |
+//! | family | model | two endpoints say so of the same model |
 //! | key | key | the key is not accepted |
 //! | quota | key | the account has no quota or money left |
 //! | capacity | key and model | the key's rate limit is used up |
@@ -22,14 +23,27 @@ use crate::breaker::{Breaker, BreakerConfig, Change, Permit, Standing};
 use crate::call::{Ask, Call};
 use crate::cause::{Blame, FailureCause};
 use crate::cooldown::{Cooldown, CooldownConfig};
+use crate::doubt::Doubts;
 use crate::event::{CellKind, ChangeReason, Event, Health};
-use crate::health::HealthConfig;
+use crate::health::{HealthConfig, SyntheticConfig};
+use crate::hedge::{HedgeBudget, HedgeConfig};
+use crate::latency::{Latency, Peak};
 use crate::random::Random;
+use crate::receiver::{Receiver, ReceiverConfig};
 use crate::retry_budget::{RetryBudget, RetryBudgetConfig};
-use crate::target::{TargetId, TargetSpec};
+use crate::slowness::Slowness;
+use crate::target::{TargetId, TargetSpec, family};
+use crate::throttle::Throttle;
 use crate::time::Timestamp;
 
+mod guard;
+mod operate;
 mod settle;
+mod standing;
+mod synthetic;
+
+pub use operate::Unknown;
+pub(crate) use settle::Sample;
 
 /// More targets than this are not remembered; the ones unused for longest are forgotten first.
 const TARGETS_MAX: usize = 10_000;
@@ -76,8 +90,37 @@ pub struct FleetConfig {
     pub key_breaker: BreakerConfig,
     /// Retries within one call.
     pub retry: RetryConfig,
+    /// A second attempt beside a late first one.
+    pub hedge: HedgeConfig,
+    /// What a target may be sent at once.
+    pub receiver: ReceiverConfig,
+    /// What counts as evidence.
+    pub evidence: EvidenceConfig,
     /// Active health checks.
     pub health: HealthConfig,
+    /// Probes with a real request, where no call comes by.
+    pub synthetic: SyntheticConfig,
+}
+
+/// What counts as evidence. Everything does by default; each can be left out, to measure what it
+/// is worth (`docs/evidence.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EvidenceConfig {
+    /// Limits on the first content are learned from what is usual. Default: true.
+    pub learned_limits: bool,
+    /// Slow answers degrade a target. Default: true.
+    pub slowness: bool,
+    /// A late attempt that loses to a hedge counts against its target. Default: true.
+    pub lost_races: bool,
+    /// Incident-shaped failures are told from real ones: rejected keys of a whole provider, valid
+    /// requests refused as invalid, vanished models, our own network. Default: true.
+    pub guards: bool,
+}
+
+impl Default for EvidenceConfig {
+    fn default() -> Self {
+        Self { learned_limits: true, slowness: true, lost_races: true, guards: true }
+    }
 }
 
 impl Default for FleetConfig {
@@ -87,7 +130,11 @@ impl Default for FleetConfig {
             endpoint_breaker: BreakerConfig::endpoint(),
             key_breaker: BreakerConfig::key(),
             retry: RetryConfig::default(),
+            hedge: HedgeConfig::default(),
+            receiver: ReceiverConfig::default(),
+            evidence: EvidenceConfig::default(),
             health: HealthConfig::default(),
+            synthetic: SyntheticConfig::default(),
         }
     }
 }
@@ -100,6 +147,15 @@ pub(crate) struct Permits {
     key: Permit,
 }
 
+impl Permits {
+    /// Whether the attempt probes a cell that is shut.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.serving.is_probe()
+            || self.key.is_probe()
+            || self.endpoint.is_some_and(Permit::is_probe)
+    }
+}
+
 /// Why a target is refused, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -110,7 +166,7 @@ pub struct Refusal {
 }
 
 /// What a status page shows of one target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TargetReport {
     /// The target's label.
     pub label: Arc<str>,
@@ -120,18 +176,37 @@ pub struct TargetReport {
     pub refusal: Option<Refusal>,
     /// The last failure, if it has not succeeded since.
     pub last_failure: Option<FailureCause>,
+    /// Whether it is slow, and others are preferred.
+    pub is_degraded: bool,
+    /// The evidence against its service, as a share of what trips.
+    pub evidence: f64,
+    /// Attempts under way.
+    pub under_way: u32,
+    /// Counts the changes of its serving breaker.
+    pub epoch: u64,
 }
 
 #[derive(Debug)]
 struct EndpointCell {
     breaker: Breaker,
     check_at: Timestamp,
+    /// When it was last reached, and when it last could not be.
+    worked_at: Option<Timestamp>,
+    unreachable_at: Option<Timestamp>,
+    /// Until when rejected keys are its own fault.
+    keys_incident_until: Timestamp,
+    /// Synthetic probes of the day that began at `day_at`.
+    day_at: Timestamp,
+    probes_today: u32,
 }
 
 #[derive(Debug)]
 struct KeyCell {
     breaker: Breaker,
     quota: Cooldown,
+    suspect_at: Option<Timestamp>,
+    rejected_since: Option<Timestamp>,
+    rejections: u32,
 }
 
 #[derive(Debug)]
@@ -139,6 +214,12 @@ struct ServingCell {
     breaker: Breaker,
     gone: Cooldown,
     overload: Cooldown,
+    slowness: Slowness,
+    latency: Latency,
+    peak: Peak,
+    receiver: Receiver,
+    doubts: Doubts,
+    probed_at: Timestamp,
 }
 
 #[derive(Debug)]
@@ -148,7 +229,27 @@ struct TargetCell {
     last_failure: Option<FailureCause>,
     used_at: Timestamp,
     asked_at: Timestamp,
+    /// Since when it is not in the configuration any more.
+    retired_at: Option<Timestamp>,
 }
+
+/// A model, wherever it is hosted.
+#[derive(Debug, Default)]
+struct FamilyCell {
+    gone: Cooldown,
+    /// The last endpoints that did not have it.
+    missed_by: VecDeque<(Arc<str>, Timestamp)>,
+}
+
+/// Which target a conversation is at, and since when.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    target: TargetId,
+    since: Timestamp,
+}
+
+/// More conversations than this are not remembered.
+const CONVERSATIONS_MAX: usize = 10_000;
 
 /// Endpoint, model and key: what makes a target.
 type TargetNames = (Arc<str>, Arc<str>, Arc<str>);
@@ -159,11 +260,17 @@ pub struct Fleet {
     pub(crate) config: FleetConfig,
     pub(crate) random: Random,
     pub(crate) budget: RetryBudget,
+    pub(crate) hedges: HedgeBudget,
     targets: BTreeMap<TargetId, TargetCell>,
     ids: BTreeMap<TargetNames, TargetId>,
     endpoints: BTreeMap<Arc<str>, EndpointCell>,
     keys: BTreeMap<Arc<str>, KeyCell>,
     serving: BTreeMap<(Arc<str>, Arc<str>), ServingCell>,
+    families: BTreeMap<Arc<str>, FamilyCell>,
+    throttles: BTreeMap<Arc<str>, Throttle>,
+    seats: BTreeMap<u64, Seat>,
+    synthetic: BTreeMap<TargetId, Permits>,
+    local_fault_until: Option<Timestamp>,
     turns: BTreeMap<(Arc<str>, usize), u64>,
     events: VecDeque<Event>,
     next_target: u64,
@@ -178,12 +285,18 @@ impl Fleet {
         Self {
             random: Random::seeded(seed),
             budget: RetryBudget::new(config.retry.budget),
+            hedges: HedgeBudget::new(config.hedge),
             config,
             targets: BTreeMap::new(),
             ids: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             keys: BTreeMap::new(),
             serving: BTreeMap::new(),
+            families: BTreeMap::new(),
+            throttles: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            synthetic: BTreeMap::new(),
+            local_fault_until: None,
             turns: BTreeMap::new(),
             events: VecDeque::new(),
             next_target: 0,
@@ -209,6 +322,9 @@ impl Fleet {
             let id = *id;
             if let Some(cell) = self.targets.get_mut(&id) {
                 cell.used_at = now;
+                if let Some(retired_at) = cell.retired_at.take() {
+                    self.comes_back(id, retired_at, now);
+                }
             }
             return id;
         }
@@ -225,6 +341,7 @@ impl Fleet {
             last_failure: None,
             used_at: now,
             asked_at: Timestamp::ZERO,
+            retired_at: None,
         };
         self.targets.insert(id, cell);
         id
@@ -235,9 +352,13 @@ impl Fleet {
     pub fn report(&self, now: Timestamp) -> alloc::vec::Vec<TargetReport> {
         let describe = |(id, cell): (&TargetId, &TargetCell)| TargetReport {
             label: cell.spec.label.clone(),
-            state: self.serving_cell(&cell.spec).map_or("closed", |c| c.breaker.state().name()),
+            state: self.serving_cell(&cell.spec).map_or("closed", |c| c.breaker.state_name()),
             refusal: self.refusal(*id, now),
             last_failure: cell.last_failure,
+            is_degraded: self.serving_cell(&cell.spec).is_some_and(|c| c.slowness.is_degraded()),
+            evidence: self.serving_cell(&cell.spec).map_or(0.0, |c| c.breaker.level(now)),
+            under_way: self.serving_cell(&cell.spec).map_or(0, |c| c.receiver.under_way()),
+            epoch: self.serving_cell(&cell.spec).map_or(0, |c| c.breaker.epoch()),
         };
         self.targets.iter().map(describe).collect()
     }
@@ -287,75 +408,27 @@ impl Fleet {
         self.targets.get(&target).map(|cell| &cell.spec)
     }
 
-    /// What all of the target's cells together say.
-    pub(crate) fn standing(&self, target: TargetId, now: Timestamp) -> Standing {
-        if let Some(refusal) = self.refusal(target, now) {
-            return Standing::Refused { retry_at: refusal.retry_at };
-        }
-        let breakers = self.breakers(target).unwrap_or_default();
-        let standings = breakers.map(|breaker| breaker.map(|b| b.standing(now)));
-        if standings.contains(&Some(Standing::Probe)) {
-            return Standing::Probe;
-        }
-        let share = standings.iter().flatten().find(|s| matches!(s, Standing::Share(_)));
-        share.copied().unwrap_or(Standing::Ready)
-    }
-
-    /// The cell that refuses the target for longest.
-    pub(crate) fn refusal(&self, target: TargetId, now: Timestamp) -> Option<Refusal> {
-        let refuse = |cell, retry_at| Refusal { cell, retry_at };
-        let cell = self.targets.get(&target)?;
-        let serving = self.serving_cell(&cell.spec)?;
-        let key = self.keys.get(&cell.spec.key)?;
-        let [endpoint, service, credential] = self.breakers(target)?;
-        let shut = |breaker: Option<&Breaker>| match breaker?.standing(now) {
-            Standing::Refused { retry_at } => Some(retry_at),
-            Standing::Ready | Standing::Share(_) | Standing::Probe => None,
-        };
-        [
-            (CellKind::Endpoint, shut(endpoint)),
-            (CellKind::Serving, shut(service)),
-            (CellKind::Key, shut(credential)),
-            (CellKind::Serving, serving.overload.blocked_until(now)),
-            (CellKind::Model, serving.gone.blocked_until(now)),
-            (CellKind::Quota, key.quota.blocked_until(now)),
-            (CellKind::Capacity, cell.capacity.blocked_until(now)),
-        ]
-        .into_iter()
-        .filter_map(|(cell, until)| Some(refuse(cell, until?)))
-        .max_by_key(|refusal| refusal.retry_at)
-    }
-
-    /// Whether a call that has no other target may probe this one before its wait is over: only
-    /// breakers of the endpoint or the service refuse it, and no probe is in flight.
-    pub(crate) fn may_probe_early(&self, target: TargetId, now: Timestamp) -> bool {
-        let Some(cell) = self.targets.get(&target) else { return false };
-        let (Some(serving), Some(key)) =
-            (self.serving_cell(&cell.spec), self.keys.get(&cell.spec.key))
-        else {
-            return false;
-        };
-        let Some(endpoint) = self.endpoints.get(&cell.spec.endpoint) else { return false };
-        let is_blocked = serving.gone.blocked_until(now).is_some()
-            || key.quota.blocked_until(now).is_some()
-            || cell.capacity.blocked_until(now).is_some()
-            || matches!(key.breaker.standing(now), Standing::Refused { .. });
-        !is_blocked && !serving.breaker.is_probing(now) && !endpoint.breaker.is_probing(now)
-    }
-
-    /// When the target was asked last.
-    pub(crate) fn asked_at(&self, target: TargetId) -> Timestamp {
-        self.targets.get(&target).map_or(Timestamp::ZERO, |cell| cell.asked_at)
-    }
-
     /// Takes leave to send one attempt to the target.
-    pub(crate) fn admit(&mut self, target: TargetId, now: Timestamp) -> Option<Permits> {
+    pub(crate) fn admit(
+        &mut self,
+        target: TargetId,
+        tokens: u32,
+        now: Timestamp,
+    ) -> Option<Permits> {
         let cell = self.targets.get_mut(&target)?;
         cell.asked_at = now;
         let spec = cell.spec.clone();
         let endpoint = self.endpoints.get_mut(&spec.endpoint)?.breaker.admit(now);
         let key = self.keys.get_mut(&spec.key)?.breaker.admit(now);
-        let serving = self.serving.get_mut(&serving_names(&spec))?.breaker.admit(now);
+        let cell = self.serving.get_mut(&serving_names(&spec))?;
+        let serving = cell.breaker.admit(now);
+        cell.receiver.started(tokens, now);
+        if cell.slowness.is_trial_due(now) {
+            cell.slowness.trial_started(now);
+        }
+        if serving.0.is_probe() {
+            cell.probed_at = now;
+        }
         self.emit_change(
             CellKind::Endpoint,
             spec.endpoint.clone(),
@@ -404,17 +477,34 @@ impl Fleet {
         let config = &self.config;
         if !self.endpoints.contains_key(&spec.endpoint) {
             let check_at = now + self.random.up_to(config.health.interval);
-            let breaker = Breaker::new(config.endpoint_breaker, now);
-            self.endpoints.insert(spec.endpoint.clone(), EndpointCell { breaker, check_at });
+            let cell = EndpointCell {
+                breaker: Breaker::new(config.endpoint_breaker, now),
+                check_at,
+                worked_at: None,
+                unreachable_at: None,
+                keys_incident_until: Timestamp::ZERO,
+                day_at: now,
+                probes_today: 0,
+            };
+            self.endpoints.insert(spec.endpoint.clone(), cell);
         }
         self.keys.entry(spec.key.clone()).or_insert_with(|| KeyCell {
             breaker: Breaker::new(config.key_breaker, now),
             quota: Cooldown::default(),
+            suspect_at: None,
+            rejected_since: None,
+            rejections: 0,
         });
         self.serving.entry(serving_names(spec)).or_insert_with(|| ServingCell {
             breaker: Breaker::new(config.breaker, now),
             gone: Cooldown::default(),
             overload: Cooldown::default(),
+            slowness: Slowness::default(),
+            latency: Latency::default(),
+            peak: Peak::default(),
+            receiver: Receiver::default(),
+            doubts: Doubts::default(),
+            probed_at: now,
         });
     }
 
@@ -438,6 +528,7 @@ impl Fleet {
             if let Some(cell) = self.targets.remove(&id) {
                 let TargetSpec { endpoint, model, key, .. } = cell.spec;
                 self.ids.remove(&(endpoint.clone(), model.clone(), key));
+                self.synthetic.remove(&id);
                 self.serving.remove(&(endpoint, model));
             }
         }

@@ -36,6 +36,30 @@ impl Default for HealthConfig {
     }
 }
 
+/// Settings of the probes with a real, tiny request, where no call comes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyntheticConfig {
+    /// Whether there are any. Default: true.
+    pub enabled: bool,
+    /// A shut target waits so long for a call that could probe it. Default: 30 s.
+    pub after: Duration,
+    /// Time between two probes of a target. Default: 30 s.
+    pub interval: Duration,
+    /// Probes per endpoint and day: what they may cost. Default: 500, about 20,000 tokens.
+    pub daily_max: u32,
+}
+
+impl Default for SyntheticConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            after: Duration::from_secs(30),
+            interval: Duration::from_secs(30),
+            daily_max: 500,
+        }
+    }
+}
+
 impl HealthConfig {
     /// When to check again.
     #[must_use]

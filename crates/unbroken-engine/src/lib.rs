@@ -26,13 +26,7 @@
 //!     };
 //!     Tier { targets: vec![(fleet.target(&spec, now), 1)], order: TierOrder::Weighted }
 //! });
-//! let ask = Ask {
-//!     route: "chat".into(),
-//!     tiers: tiers.to_vec(),
-//!     limits: Limits::default(),
-//!     kind: Kind::Stream,
-//!     client_retries: 0,
-//! };
+//! let ask = Ask::new("chat", tiers.to_vec(), Limits::default(), Kind::Stream);
 //! let mut call = fleet.begin(&ask, now);
 //! let Some(Command::Start { attempt, .. }) = call.next_command() else { panic!() };
 //! let cause = FailureCause::TargetError { status: 500 };
@@ -54,10 +48,17 @@ pub mod choose;
 pub mod cooldown;
 pub mod deadline;
 pub mod detector;
+pub mod doubt;
 pub mod event;
 pub mod fleet;
 pub mod health;
+pub mod hedge;
+pub mod latency;
+pub mod peers;
 pub mod random;
+pub mod receiver;
 pub mod retry_budget;
+pub mod slowness;
 pub mod target;
+pub mod throttle;
 pub mod time;

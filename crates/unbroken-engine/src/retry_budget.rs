@@ -36,6 +36,12 @@ impl RetryBudget {
         Self { config, per_mille: config.capacity.saturating_mul(1000) }
     }
 
+    /// Goes on with other settings.
+    pub fn reconfigure(&mut self, config: RetryBudgetConfig) {
+        self.config = config;
+        self.per_mille = self.per_mille.min(config.capacity.saturating_mul(1000));
+    }
+
     /// A call has begun.
     pub fn deposit(&mut self) {
         let full = self.config.capacity.saturating_mul(1000);

@@ -22,8 +22,10 @@ pub struct TargetSpec {
 /// How a tier picks among its targets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TierOrder {
-    /// By chance, in proportion to the weights.
+    /// Two are drawn by weight; the one that costs less comes first.
     #[default]
+    Balanced,
+    /// By chance, in proportion to the weights.
     Weighted,
     /// In turn, as in the seed document's first listing.
     Rotate,
@@ -41,7 +43,12 @@ pub struct Tier {
 /// Whether two model names mean the same model at different hosts: equal after the last `/`.
 #[must_use]
 pub fn is_same_model(one: &str, other: &str) -> bool {
-    one.rsplit('/').next() == other.rsplit('/').next()
+    family(one) == family(other)
+}
+
+/// The model's name without its host's prefixes.
+pub(crate) fn family(model: &str) -> &str {
+    model.rsplit('/').next().unwrap_or(model)
 }
 
 #[cfg(test)]

@@ -70,6 +70,20 @@ impl Observer for Log {
                 let (cell, cause, wait_ms) = (cell.name(), cause.name(), wait.as_millis());
                 tracing::info!(cell, %name, cause, wait_ms, "blocked");
             }
+            Event::SlownessChanged { name, is_degraded } => {
+                tracing::info!(target = %name, is_degraded, "slowness changed");
+            }
+            Event::HedgeDecided { won, .. } => {
+                tracing::debug!(request, won, "hedge decided");
+            }
+            Event::LocalFault { .. }
+            | Event::KeysCleared { .. }
+            | Event::KeyDead { .. }
+            | Event::TargetBlamed { .. }
+            | Event::ModelWithdrawn { .. } => alert(seen.event),
+            Event::CallThrottled { .. } => {
+                tracing::debug!(request, "turned away: every target is shut");
+            }
             Event::HealthChecked { endpoint, health } => {
                 tracing::debug!(%endpoint, health = health.name(), "health check");
             }
@@ -86,5 +100,42 @@ impl Observer for Log {
                 }
             }
         }
+    }
+}
+
+/// What someone should look at.
+fn alert(event: &Event) {
+    match event {
+        Event::LocalFault { begins: true } => {
+            tracing::error!("almost nothing can be reached: look at this machine's network");
+        }
+        Event::LocalFault { begins: false } => {
+            tracing::info!("this machine's network works again");
+        }
+        Event::KeysCleared { endpoint } => {
+            tracing::warn!(%endpoint, "rejects several keys at once: its own fault, not theirs");
+        }
+        Event::KeyDead { key } => {
+            tracing::error!(%key, "this key has been rejected for ten minutes: replace it");
+        }
+        Event::TargetBlamed { name } => {
+            tracing::warn!(target = %name, "refuses requests that others answer");
+        }
+        Event::ModelWithdrawn { model, wait } => {
+            let wait_ms = wait.as_millis();
+            tracing::error!(%model, wait_ms, "nobody has this model any more");
+        }
+        Event::AttemptStarted { .. }
+        | Event::AttemptDelivered { .. }
+        | Event::AttemptEnded { .. }
+        | Event::CallWaits { .. }
+        | Event::RetryRefused { .. }
+        | Event::BreakerChanged { .. }
+        | Event::CellBlocked { .. }
+        | Event::SlownessChanged { .. }
+        | Event::HedgeDecided { .. }
+        | Event::CallThrottled { .. }
+        | Event::HealthChecked { .. }
+        | Event::CallEnded { .. } => {}
     }
 }

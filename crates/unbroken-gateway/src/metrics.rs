@@ -26,6 +26,21 @@ pub(crate) struct Metrics {
     breaker_state: Family<CellLabels, Gauge<i64, AtomicI64>>,
     blocks: Family<BlockLabels, Counter>,
     health_checks: Family<HealthLabels, Counter>,
+    degraded: Family<TargetLabels, Gauge<i64, AtomicI64>>,
+    hedges: Family<HedgeLabels, Counter>,
+    alerts: Family<AlertLabels, Counter>,
+    local_fault: Gauge<i64, AtomicI64>,
+    throttled: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HedgeLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlertLabels {
+    alert: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -104,6 +119,11 @@ impl Metrics {
             breaker_state: Family::default(),
             blocks: Family::default(),
             health_checks: Family::default(),
+            degraded: Family::default(),
+            hedges: Family::default(),
+            alerts: Family::default(),
+            local_fault: Gauge::default(),
+            throttled: Counter::default(),
         };
         metrics.register();
         metrics
@@ -134,6 +154,15 @@ impl Metrics {
         );
         r.register("blocks", "Cells blocked until a known time", self.blocks.clone());
         r.register("health_checks", "Active health checks", self.health_checks.clone());
+        r.register("degraded", "1 while a target is slow", self.degraded.clone());
+        r.register("hedges", "Second attempts beside late ones", self.hedges.clone());
+        r.register("alerts", "What someone should look at", self.alerts.clone());
+        r.register("local_fault", "1 while our own network fails", self.local_fault.clone());
+        r.register("throttled", "Calls turned away in a total outage", self.throttled.clone());
+    }
+
+    fn alert(&self, alert: &'static str) {
+        self.alerts.get_or_create(&AlertLabels { alert }).inc();
     }
 
     /// The page for Prometheus.
@@ -182,6 +211,24 @@ impl Observer for Metrics {
             Event::CellBlocked { cell, cause, .. } => {
                 let labels = BlockLabels { cell: cell.name(), cause: cause.name() };
                 self.blocks.get_or_create(&labels).inc();
+            }
+            Event::SlownessChanged { name, is_degraded } => {
+                let labels = TargetLabels { target: label(name) };
+                self.degraded.get_or_create(&labels).set(i64::from(*is_degraded));
+            }
+            Event::HedgeDecided { won, .. } => {
+                let result = if *won { "won" } else { "lost" };
+                self.hedges.get_or_create(&HedgeLabels { result }).inc();
+            }
+            Event::LocalFault { begins } => {
+                self.local_fault.set(i64::from(*begins));
+            }
+            Event::KeysCleared { .. } => self.alert("keys_cleared"),
+            Event::KeyDead { .. } => self.alert("key_dead"),
+            Event::TargetBlamed { .. } => self.alert("target_blamed"),
+            Event::ModelWithdrawn { .. } => self.alert("model_withdrawn"),
+            Event::CallThrottled { .. } => {
+                self.throttled.inc();
             }
             Event::HealthChecked { endpoint, health } => {
                 let labels = HealthLabels { endpoint: label(endpoint), health: health.name() };

@@ -14,6 +14,7 @@ use unbroken_engine::target::{TargetId, Tier};
 use unbroken_engine::time::Timestamp;
 use unbroken_wire::chat::Chat;
 
+use crate::asked;
 use crate::failover::Shared;
 use crate::relay::Relay;
 use crate::reply::{self, CallRequest, Refused, Reply};
@@ -27,7 +28,8 @@ pub(crate) struct Driver {
     request: CallRequest,
     chat: Chat,
     choices: BTreeMap<TargetId, Choice>,
-    upstream: Option<Upstream>,
+    /// What runs: one attempt, or two before the first content.
+    upstreams: Vec<Upstream>,
     relay: Relay,
     /// What failed attempts were told, for the client to read if nobody answers.
     kept: BTreeMap<AttemptId, Kept>,
@@ -59,11 +61,13 @@ impl Driver {
             Tier { targets: targets.collect(), order: tier.order }
         });
         let ask = Ask {
-            route: request.route.name.as_str().into(),
-            tiers: tiers.collect(),
-            limits: request.route.limits,
-            kind,
             client_retries: reply::client_retries(&request.headers),
+            input_tokens: u32::try_from(chat.estimated_input_tokens()).unwrap_or(u32::MAX),
+            conversation: asked::conversation(&request, &chat),
+            fingerprint: asked::fingerprint(&request.body),
+            effect: asked::effect(&chat),
+            may_hedge: chat.choices <= 1,
+            ..Ask::new(&request.route.name, tiers.collect(), request.route.limits, kind)
         };
         let call = fleet.begin(&ask, now);
         drop(fleet);
@@ -75,7 +79,7 @@ impl Driver {
             request,
             chat,
             choices,
-            upstream: None,
+            upstreams: Vec::new(),
             relay,
             kept: BTreeMap::new(),
             ending: None,
@@ -125,18 +129,21 @@ impl Driver {
 
     async fn next_input(&mut self, deadline: Timestamp) -> Input {
         let deadline = self.shared.clock.instant(deadline);
-        let Some(upstream) = &mut self.upstream else {
-            tokio::time::sleep_until(deadline).await;
-            return Input::Tick;
-        };
-        let attempt = upstream.attempt();
-        match tokio::time::timeout_at(deadline, upstream.next()).await {
+        match tokio::time::timeout_at(deadline, news_of(&mut self.upstreams)).await {
             Err(_) => Input::Tick,
-            Ok(News::Connected) => Input::Connected { attempt },
-            Ok(News::Alive) => Input::Alive { attempt },
-            Ok(News::Content) => Input::Content { attempt },
-            Ok(News::Ended) => Input::Ended { attempt },
-            Ok(News::Failed(cause)) => Input::Failed { attempt, cause },
+            Ok((upstream, news)) => {
+                let attempt = upstream.attempt();
+                match news {
+                    News::Connected => Input::Connected { attempt },
+                    News::Alive => Input::Alive { attempt },
+                    News::Content => Input::Content { attempt },
+                    News::Ended => {
+                        let output_tokens = upstream.output_tokens();
+                        Input::Ended { attempt, output_tokens }
+                    }
+                    News::Failed(cause) => Input::Failed { attempt, cause },
+                }
+            }
         }
     }
 
@@ -144,9 +151,9 @@ impl Driver {
         let mut fleet = self.shared.fleet();
         self.call.handle(&mut fleet, input, self.shared.clock.now());
         drop(fleet);
-        if self.relay.has_begun()
-            && let Some(upstream) = &mut self.upstream
-        {
+        let relayed = self.relay.attempt();
+        let mut upstreams = self.upstreams.iter_mut();
+        if let Some(upstream) = upstreams.find(|upstream| relayed == Some(upstream.attempt())) {
             self.relay.pass_on(upstream);
         }
     }
@@ -162,24 +169,27 @@ impl Driver {
         match *command {
             Command::Start { attempt, target } => self.start(attempt, target),
             Command::Relay { attempt } => {
-                if let Some(upstream) = self.upstream.as_mut().filter(|u| u.attempt() == attempt) {
+                if let Some(upstream) =
+                    self.upstreams.iter_mut().find(|upstream| upstream.attempt() == attempt)
+                {
                     self.relay.begin(upstream);
                     self.relay.pass_on(upstream);
                 }
             }
             Command::Cancel { attempt } => {
-                if self.upstream.as_ref().is_some_and(|u| u.attempt() == attempt) {
-                    self.keep_words();
-                }
+                self.keep_words(attempt);
             }
-            Command::Complete { .. } => {
-                if let Some(mut upstream) = self.upstream.take() {
-                    self.relay.finish(&mut upstream);
+            Command::Complete { attempt } => {
+                if let Some(upstream) =
+                    self.upstreams.iter_mut().find(|upstream| upstream.attempt() == attempt)
+                {
+                    self.relay.finish(upstream);
                 }
+                self.upstreams.clear();
                 self.ending = Some(Ending::Complete);
             }
             Command::Fail(failure) => {
-                self.keep_words();
+                self.keep_all_words();
                 if let Failure::Broken { cause, .. } = failure {
                     self.relay.break_off(cause);
                 }
@@ -189,19 +199,32 @@ impl Driver {
     }
 
     fn start(&mut self, attempt: AttemptId, target: TargetId) {
-        self.keep_words();
+        self.keep_failed_words();
         let Some(choice) = self.choices.get(&target) else { return };
         let http = &self.shared.http;
-        self.upstream = Some(Upstream::start(http, attempt, choice, &self.request, &self.chat));
+        let upstream = Upstream::start(http, attempt, choice, &self.request, &self.chat);
+        self.upstreams.push(upstream);
     }
 
-    /// Drops the attempt that is over, but keeps what it was told.
-    fn keep_words(&mut self) {
-        if let Some(upstream) = self.upstream.take() {
-            let attempt = upstream.attempt();
-            if let Some(kept) = upstream.into_words() {
-                self.kept.insert(attempt, kept);
-            }
+    /// Drops an attempt that is over, but keeps what it was told.
+    fn keep_words(&mut self, attempt: AttemptId) {
+        let place = self.upstreams.iter().position(|upstream| upstream.attempt() == attempt);
+        let Some(upstream) = place.map(|place| self.upstreams.swap_remove(place)) else { return };
+        if let Some(kept) = upstream.into_words() {
+            self.kept.insert(attempt, kept);
+        }
+    }
+
+    fn keep_failed_words(&mut self) {
+        let failed = self.upstreams.iter().filter(|upstream| upstream.has_failed());
+        for attempt in failed.map(Upstream::attempt).collect::<Vec<_>>() {
+            self.keep_words(attempt);
+        }
+    }
+
+    fn keep_all_words(&mut self) {
+        while let Some(attempt) = self.upstreams.first().map(Upstream::attempt) {
+            self.keep_words(attempt);
         }
     }
 
@@ -218,8 +241,13 @@ impl Driver {
 
     /// The target that answers, or answered last.
     fn answering_label(&self) -> String {
-        let last = self.call.trail().last();
-        let choice = last.and_then(|tried| self.choices.get(&tried.target));
+        let trail = self.call.trail();
+        let by_relay = self
+            .relay
+            .attempt()
+            .and_then(|AttemptId(number)| trail.get(usize::try_from(number).ok()?.checked_sub(1)?));
+        let choice =
+            by_relay.or_else(|| trail.last()).and_then(|tried| self.choices.get(&tried.target));
         choice.map(Choice::label).unwrap_or_default()
     }
 
@@ -241,11 +269,29 @@ impl Driver {
     }
 }
 
+/// The next news of whoever has some; never, if nothing runs. Cancel-safe.
+async fn news_of(upstreams: &mut [Upstream]) -> (&mut Upstream, News) {
+    match upstreams {
+        [] => std::future::pending().await,
+        [one] => {
+            let news = one.next().await;
+            (one, news)
+        }
+        [one, other, ..] => {
+            let (is_one, news) = tokio::select! {
+                news = one.next() => (true, news),
+                news = other.next() => (false, news),
+            };
+            (if is_one { one } else { other }, news)
+        }
+    }
+}
+
 impl Drop for Driver {
     fn drop(&mut self) {
         if !self.call.is_over() {
             self.tell(Input::ClientGone);
-            self.upstream = None;
+            self.upstreams.clear();
             self.shared.observe(Some(&self.request.id));
         }
     }

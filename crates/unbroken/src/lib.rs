@@ -4,6 +4,7 @@
 //! same for clients of your own. [`Failover::call`] is what the gateway uses: a request in a
 //! client's own dialect in, a reply in the same dialect out.
 
+mod asked;
 mod background;
 pub mod builder;
 mod clock;

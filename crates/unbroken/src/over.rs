@@ -118,7 +118,7 @@ impl<Q: Clone, A> Over<Q, A> {
                     Command::Start { attempt: id, target } => {
                         let index = self.index_of(target);
                         let Some((_, client)) = self.clients.get(index) else { continue };
-                        let ended = Input::Ended { attempt: id };
+                        let ended = Input::Ended { attempt: id, output_tokens: 0 };
                         running.tell(Input::Connected { attempt: id });
                         attempt = Some((index, ended, client(question.clone())));
                     }
@@ -170,13 +170,10 @@ impl<Q: Clone, A> Over<Q, A> {
             let target = fleet.target(&spec(name), now);
             Tier { targets: vec![(target, 1)], order: TierOrder::Weighted }
         });
-        let ask = Ask {
-            route: "over".into(),
-            tiers: tiers.collect(),
-            limits: self.limits,
-            kind: Kind::Whole,
-            client_retries: 0,
-        };
+        let tiers = tiers.collect();
+        // What the clients do is not known: nothing is sent to two of them at the same time.
+        let may_hedge = false;
+        let ask = Ask { may_hedge, ..Ask::new("over", tiers, self.limits, Kind::Whole) };
         fleet.begin(&ask, now)
     }
 
@@ -198,7 +195,7 @@ fn spec(name: &str) -> TargetSpec {
 
 const fn failed(ended: Input, cause: FailureCause) -> Input {
     match ended {
-        Input::Ended { attempt } => Input::Failed { attempt, cause },
+        Input::Ended { attempt, .. } => Input::Failed { attempt, cause },
         other => other,
     }
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use unbroken_engine::call::AttemptId;
 use unbroken_engine::cause::FailureCause;
 use unbroken_wire::chat::Chat;
 use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, Framing, StreamHead, StreamWriter};
@@ -20,7 +21,8 @@ pub(crate) struct Relay {
     framing: Framing,
     is_stream: bool,
     writer: Box<dyn StreamWriter>,
-    has_begun: bool,
+    /// Whose answer goes to the client.
+    attempt: Option<AttemptId>,
     is_native: bool,
     out: Vec<u8>,
     headers: HeaderMap,
@@ -42,7 +44,7 @@ impl Relay {
             framing: request.framing,
             is_stream: chat.stream,
             writer: (request.dialect.stream_writer)(&head),
-            has_begun: false,
+            attempt: None,
             is_native: false,
             out: Vec::new(),
             headers: HeaderMap::new(),
@@ -52,12 +54,17 @@ impl Relay {
 
     /// Whether anything of an answer was passed on.
     pub(crate) const fn has_begun(&self) -> bool {
-        self.has_begun
+        self.attempt.is_some()
+    }
+
+    /// Whose answer goes to the client, once one does.
+    pub(crate) const fn attempt(&self) -> Option<AttemptId> {
+        self.attempt
     }
 
     /// From now on this attempt's content goes to the client.
     pub(crate) fn begin(&mut self, upstream: &Upstream) {
-        self.has_begun = true;
+        self.attempt = Some(upstream.attempt());
         self.is_native = upstream.is_native();
         self.warnings = upstream.warnings().to_vec();
         if self.is_native {

@@ -254,6 +254,7 @@ const fn refusal_reason(cell: CellKind) -> &'static str {
         CellKind::Capacity => "its rate limit is used up",
         CellKind::Quota => "its account's quota or credit is used up: blocked",
         CellKind::Model => "it does not have the model: blocked",
+        CellKind::Family => "nobody has the model any more: blocked",
     }
 }
 

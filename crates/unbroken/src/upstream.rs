@@ -163,6 +163,19 @@ impl Upstream {
         self.end.take()
     }
 
+    /// The size of the answer, in tokens; zero if the target did not say.
+    pub(crate) fn output_tokens(&self) -> u32 {
+        let Some(end) = &self.end else { return 0 };
+        let of_stream = end.ended.as_ref().and_then(Ended::usage);
+        let usage = of_stream.or_else(|| end.answer.as_ref()?.usage);
+        usage.map_or(0, |usage| u32::try_from(usage.output).unwrap_or(u32::MAX))
+    }
+
+    /// Whether it has nothing more to say.
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.exchange.is_none()
+    }
+
     /// What it was told, if it failed with words.
     pub(crate) fn into_words(self) -> Option<Kept> {
         self.words

@@ -88,9 +88,9 @@ impl Playing {
         if stream {
             // The engine learns as much from the first word as from all.
             self.steps.push((first, Input::Content { attempt }));
-            self.steps.push((first + gap * WORDS, Input::Ended { attempt }));
+            self.steps.push((first + gap * WORDS, Input::Ended { attempt, output_tokens: WORDS }));
         } else {
-            self.steps.push((first, Input::Ended { attempt }));
+            self.steps.push((first, Input::Ended { attempt, output_tokens: WORDS }));
         }
     }
 

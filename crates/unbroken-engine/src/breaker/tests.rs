@@ -34,6 +34,7 @@ fn config() -> BreakerConfig {
         recovery_max: Duration::from_secs(8),
         ramp_start_per_mille: 500,
         ramp_successes: 2,
+        detector: DetectorConfig::consecutive(3),
         ..BreakerConfig::default()
     }
 }
@@ -78,7 +79,7 @@ fn play_step(played: &mut Played, step: Step) {
             let _ = breaker.succeeded(permits.remove(0), *now);
         }
         Fail => {
-            let _ = breaker.failed(permits.remove(0), None, *now, random);
+            let _ = breaker.failed(permits.remove(0), WHOLE, None, *now, random);
         }
         Cancel => {
             let _ = breaker.censored(permits.remove(0), *now);
@@ -152,7 +153,7 @@ fn the_ramp_grows_with_successes_and_closes_at_the_whole_share() {
     let half = play(&after(trip(), &steps));
     assert!(matches!(half.breaker.state, State::Ramp { share_per_mille: 751, successes: 2, .. }));
     let whole = play(&after(after(trip(), &steps), &[Wait(2), Admit, Succeed]));
-    assert_eq!(whole.breaker.state, State::Closed { detector: Detector::default(), since: at(12) });
+    assert_eq!(whole.breaker.state, State::Closed { since: at(12) });
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn a_result_from_before_the_outage_does_not_count() {
     let mut played = play(&steps);
     let slow = played.permits.remove(0);
     for permit in played.permits.split_off(0) {
-        let _ = played.breaker.failed(permit, None, played.now, &mut played.random);
+        let _ = played.breaker.failed(permit, WHOLE, None, played.now, &mut played.random);
     }
     let open = played.breaker.state.clone();
     assert_eq!(open.name(), "open");
@@ -225,7 +226,7 @@ fn the_wait_that_the_target_asked_for_is_kept() {
     let mut played = play(&[Admit, Fail, Admit, Fail, Admit]);
     let asked = Some(Duration::from_secs(120));
     let permit = played.permits.remove(0);
-    let _ = played.breaker.failed(permit, asked, played.now, &mut played.random);
+    let _ = played.breaker.failed(permit, WHOLE, asked, played.now, &mut played.random);
     assert_eq!(played.breaker.state, State::Open { until: at(120) });
 }
 

@@ -3,36 +3,72 @@
 use alloc::vec::Vec;
 
 use super::{
-    Attempt, AttemptId, AttemptResult, Call, Command, Duration, Event, Failure, FailureCause,
-    Fleet, Outcome, Phase, RESENDS_MAX, Stage, Timestamp, Tried, Why,
+    Attempt, AttemptId, AttemptResult, Call, Command, Duration, Effect, Event, Failure,
+    FailureCause, Fleet, Outcome, Phase, RESENDS_MAX, Stage, Timestamp, Tried, Why,
 };
 use crate::breaker::Standing;
 use crate::cause::Remedy;
 use crate::choose::{Pick, View, pick, untried_and_admitted};
+use crate::deadline::Limits;
+use crate::doubt::Verdict;
 use crate::target::is_same_model;
 
 /// While a call waits for somebody to become ready it looks this often: another call's probe may
 /// have succeeded meanwhile.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
+/// Larger inputs make dear probes, in tokens. Source: engine.md 4.4 (T5).
+const PROBE_INPUT_MAX: u32 = 8_192;
+
+/// A call waits so long for a breaker to let a probe through. Source: engine.md scenario 21.
+const SHUT_PATIENCE: Duration = Duration::from_millis(1_500);
+
 impl Call {
-    /// The running attempt failed: learn, then go on.
-    pub(super) fn failed(&mut self, fleet: &mut Fleet, cause: FailureCause, now: Timestamp) {
-        let Some(attempt) = self.stop(fleet, AttemptResult::Failed(cause), now) else { return };
+    /// A running attempt failed: learn, then go on.
+    pub(super) fn failed(
+        &mut self,
+        fleet: &mut Fleet,
+        id: AttemptId,
+        cause: FailureCause,
+        now: Timestamp,
+    ) {
+        let Some(attempt) = self.stop(fleet, id, AttemptResult::Failed(cause), now) else { return };
         let index = attempt.candidate;
         let Some(candidate) = self.candidates.get_mut(index) else { return };
         candidate.last = Some(cause);
-        fleet.failed(candidate.target, attempt.permits, cause, now);
-        if let Some(tried) = self.trail.last_mut() {
+        let target = candidate.target;
+        let verdict = self.judge(fleet, index, cause, now);
+        if verdict == Verdict::Blame {
+            fleet.refused_validly(target, attempt.permits, cause, now);
+        } else {
+            fleet.failed(target, attempt.permits, cause, now);
+        }
+        let place = usize::try_from(attempt.id.0).unwrap_or(usize::MAX).wrapping_sub(1);
+        if let Some(tried) = self.trail.get_mut(place) {
             tried.cause = Some(cause);
         }
         if attempt.phase == Phase::Delivering {
             self.fail(fleet, Failure::Broken { attempt: attempt.id, cause }, now);
             return;
         }
+        if self.ask.effect == Effect::Effectful && !cause.is_unprocessed() {
+            self.give_up(fleet, now);
+            return;
+        }
+        if !self.running.is_empty() && cause.remedy() != Remedy::Tell {
+            // The other attempt goes on.
+            if cause.remedy() == Remedy::FailOverOrTell {
+                self.told = self.told.or(Some(attempt.id));
+            }
+            self.alone(fleet, now);
+            return;
+        }
         match cause.remedy() {
             Remedy::Tell if cause == FailureCause::OutOfTime => self.give_up(fleet, now),
-            Remedy::Tell => self.fail(fleet, Failure::Tell { attempt: attempt.id }, now),
+            Remedy::Tell if verdict != Verdict::Believe => {
+                self.doubt(fleet, attempt.id, index, now)
+            }
+            Remedy::Tell => self.tell(fleet, attempt.id, now),
             Remedy::Resend if self.resends < RESENDS_MAX => {
                 self.resends += 1;
                 self.go_on_with(fleet, Some((index, Why::Resend)), now);
@@ -49,6 +85,57 @@ impl Call {
         }
     }
 
+    /// Whether to believe a target that says the request is wrong.
+    fn judge(
+        &self,
+        fleet: &mut Fleet,
+        index: usize,
+        cause: FailureCause,
+        now: Timestamp,
+    ) -> Verdict {
+        match (cause, self.candidates.get(index)) {
+            (FailureCause::InvalidRequest { .. }, Some(candidate)) if self.doubted.is_none() => {
+                fleet.refused(candidate.target, self.ask.fingerprint, now)
+            }
+            _ => Verdict::Believe,
+        }
+    }
+
+    /// The refusal is doubted: one other target is asked.
+    fn doubt(&mut self, fleet: &mut Fleet, attempt: AttemptId, index: usize, now: Timestamp) {
+        self.told = Some(attempt);
+        self.doubted = Some(index);
+        let views = self.views(fleet, now);
+        let own = self.candidates.get(index).map(|candidate| candidate.target);
+        let other = views.iter().enumerate().position(|(place, view)| {
+            let target = self.candidates.get(place).map(|candidate| candidate.target);
+            !view.tried && matches!(view.standing, Standing::Ready) && target != own
+        });
+        match other.filter(|_| self.attempts_left(fleet) > 0 && fleet.budget.withdraw()) {
+            Some(other) => self.start(fleet, other, Why::Doubt, &views, now),
+            None => self.tell(fleet, attempt, now),
+        }
+    }
+
+    /// The client hears what a target said: the doubted one's words, if there is one.
+    fn tell(&mut self, fleet: &mut Fleet, attempt: AttemptId, now: Timestamp) {
+        if let Some(doubted) = self.doubted.and_then(|index| self.candidates.get(index)) {
+            fleet.agreed(doubted.target);
+        }
+        while let Some(id) = self.running.first().map(|attempt| attempt.id) {
+            self.drop_attempt(fleet, id, now);
+        }
+        let attempt = if self.doubted.is_some() { self.told.unwrap_or(attempt) } else { attempt };
+        self.fail(fleet, Failure::Tell { attempt }, now);
+    }
+
+    /// Another target answered what the doubted one refused.
+    pub(super) fn settle_doubt(&self, fleet: &mut Fleet, now: Timestamp) {
+        if let Some(doubted) = self.doubted.and_then(|index| self.candidates.get(index)) {
+            fleet.disagreed(doubted.target, self.ask.fingerprint, now);
+        }
+    }
+
     /// When to ask the same target once more before a different model is asked; `None` to go on
     /// at once. Source: engine.md section 0, decision 5.
     fn patient_retry(
@@ -60,7 +147,7 @@ impl Call {
     ) -> Option<Timestamp> {
         let candidate = self.candidates.get(index)?;
         let retry = fleet.config.retry;
-        let is_first_try = candidate.tries == 1 && self.client_retries == 0;
+        let is_first_try = candidate.tries == 1 && self.ask.client_retries == 0;
         if !is_first_try || retry.revisits == 0 || retry.patience.is_zero() {
             return None;
         }
@@ -95,7 +182,7 @@ impl Call {
         chosen: Option<(usize, Why)>,
         now: Timestamp,
     ) {
-        if self.attempts_left(fleet) == 0 || now >= self.ends {
+        if self.attempts_left(fleet) == 0 || now >= self.ends || self.doubted.is_some() {
             self.give_up(fleet, now);
             return;
         }
@@ -108,6 +195,9 @@ impl Call {
             return;
         }
         match pick(&views, self.trail.is_empty()) {
+            Pick::Send(index) if self.is_shut(index, &views) => {
+                self.panic(fleet, index, &views, now)
+            }
             Pick::Send(index) if self.may_fail_over(fleet) => {
                 let why = if self.trail.is_empty() { Why::First } else { Why::Failover };
                 self.start(fleet, index, why, &views, now);
@@ -125,6 +215,24 @@ impl Call {
             Pick::Send(_) => self.refuse_retry(fleet, now),
             Pick::Nobody => self.give_up(fleet, now),
         }
+    }
+
+    fn is_shut(&self, index: usize, views: &[View]) -> bool {
+        views.get(index).is_some_and(|view| matches!(view.standing, Standing::Refused { .. }))
+    }
+
+    /// Every target is shut: one attempt, as long as enough of such calls are answered.
+    fn panic(&mut self, fleet: &mut Fleet, index: usize, views: &[View], now: Timestamp) {
+        let mut random = fleet.random.clone();
+        let is_admitted = fleet.throttle(&self.ask.route).admits(now, &mut random);
+        fleet.random = random;
+        if is_admitted {
+            self.has_panicked = true;
+            self.start(fleet, index, Why::First, views, now);
+            return;
+        }
+        fleet.emit(Event::CallThrottled { call: self.id });
+        self.wait_for_anybody(fleet, soonest(views).unwrap_or(self.ends), now);
     }
 
     /// The first failover of a call is free; every further one is paid from the budget.
@@ -152,8 +260,12 @@ impl Call {
 
     /// Everybody refuses: wait a little if that helps within the call's patience.
     fn wait_for_anybody(&mut self, fleet: &mut Fleet, at: Timestamp, now: Timestamp) {
-        let left = fleet.config.retry.patience.saturating_sub(self.waited);
-        if at.since(now) > left || left.is_zero() {
+        // Once all are known to be shut, an error now is worth more than one later.
+        let patience = fleet.config.retry.patience;
+        let is_announced = self.only_rate_limits(fleet, now);
+        let patience = if is_announced { patience } else { patience.min(SHUT_PATIENCE) };
+        let left = patience.saturating_sub(self.waited);
+        if at.since(now) > left || left.is_zero() || self.has_panicked {
             self.give_up(fleet, now);
         } else {
             let until = at.min(now + LOOK_AGAIN_AFTER).max(now + Duration::from_millis(1));
@@ -177,30 +289,54 @@ impl Call {
         self.stage = Stage::Waiting { until, then };
     }
 
-    fn start(&mut self, fleet: &mut Fleet, index: usize, why: Why, views: &[View], now: Timestamp) {
-        let Some(candidate) = self.candidates.get_mut(index) else { return };
-        let Some(permits) = fleet.admit(candidate.target, now) else { return };
-        candidate.tries += 1;
-        let (target, label) = (candidate.target, candidate.label.clone());
+    pub(super) fn start(
+        &mut self,
+        fleet: &mut Fleet,
+        index: usize,
+        why: Why,
+        views: &[View],
+        now: Timestamp,
+    ) {
         let behind = self.behind(index, views, fleet);
+        let may_hedge = self.may_hedge(fleet) && behind > 0;
+        let (kind, tokens) = (self.kind, self.ask.input_tokens);
+        let Some(candidate) = self.candidates.get_mut(index) else { return };
+        let target = candidate.target;
+        let Some(permits) = fleet.admit(target, tokens, now) else { return };
+        candidate.tries += 1;
+        let label = candidate.label.clone();
+        let id = AttemptId(u32::try_from(self.trail.len()).unwrap_or(u32::MAX).saturating_add(1));
         self.trail.push(Tried { target, cause: None });
-        let id = AttemptId(u32::try_from(self.trail.len()).unwrap_or(u32::MAX));
-        self.stage = Stage::Running(Attempt {
+        let delay = fleet.hedge_delay(target, &self.limits, kind, tokens, &permits);
+        let content_by = self.content_by(fleet, target, behind, index, views, now);
+        let late_after = if permits.is_probe() {
+            // A probe is judged by what is late, not by who was quicker.
+            let late = fleet.late_after(target, &self.limits, kind, tokens);
+            late.unwrap_or_else(|| content_by.since(now))
+        } else {
+            delay
+        };
+        self.running.push(Attempt {
             id,
             candidate: index,
             permits,
             phase: Phase::Connecting,
             started: now,
-            connect_by: now + self.limits.connect,
-            content_by: self.content_by(behind, index, views, now),
+            connect_by: (now + self.limits.connect).min(self.ends),
+            content_by,
             alive_at: now,
             content_at: now,
+            hedge_at: may_hedge.then(|| now + delay),
+            late_at: now + late_after,
+            first: None,
+            why,
         });
-        self.commands.push_back(Command::Start { attempt: id, target });
+        self.stage = Stage::Running;
         fleet.emit(Event::AttemptStarted { call: self.id, attempt: id.0, target: label, why });
+        self.commands.push_back(Command::Start { attempt: id, target });
     }
 
-    /// How many other candidates could still be asked after this one.
+    /// How many candidates may still be asked after this one.
     fn behind(&self, index: usize, views: &[View], fleet: &Fleet) -> u32 {
         let untried = untried_and_admitted(views);
         let is_untried = views.get(index).is_some_and(|view| !view.tried);
@@ -209,18 +345,31 @@ impl Call {
         others.min(self.attempts_left(fleet).saturating_sub(1))
     }
 
-    fn content_by(&self, behind: u32, index: usize, views: &[View], now: Timestamp) -> Timestamp {
-        let by = self.limits.first_content_by(self.kind, behind, now, self.ends);
+    fn content_by(
+        &self,
+        fleet: &Fleet,
+        target: crate::target::TargetId,
+        behind: u32,
+        index: usize,
+        views: &[View],
+        now: Timestamp,
+    ) -> Timestamp {
+        let (kind, tokens) = (self.kind, self.ask.input_tokens);
+        let limit = fleet.first_content(target, &self.limits, kind, tokens);
+        let by = Limits::first_content_by(limit, behind, now, self.ends);
         // A probe that nobody stands behind is a shot in the dark: the client should hear soon
         // that everything is down.
-        let is_shot_in_the_dark =
-            views.get(index).is_some_and(|v| matches!(v.standing, Standing::Refused { .. }));
-        if is_shot_in_the_dark { by.min(now + self.limits.first_content(self.kind)) } else { by }
+        if self.is_shut(index, views) { by.min(now + limit) } else { by }
     }
 
-    fn views(&self, fleet: &Fleet, now: Timestamp) -> Vec<View> {
-        let revisits = if self.client_retries > 0 { 0 } else { fleet.config.retry.revisits };
+    pub(super) fn views(&self, fleet: &Fleet, now: Timestamp) -> Vec<View> {
+        let revisits = if self.ask.client_retries > 0 { 0 } else { fleet.config.retry.revisits };
+        let tokens = self.ask.input_tokens;
         let view = |candidate: &super::Candidate| View {
+            is_degraded: fleet.slowness(candidate.target, now).0,
+            is_trial: fleet.slowness(candidate.target, now).1,
+            is_full: candidate.is_spilled || !fleet.has_room(candidate.target, tokens, now),
+            may_probe: tokens <= PROBE_INPUT_MAX,
             standing: fleet.standing(candidate.target, now),
             tried: candidate.tries > 0,
             may_revisit: candidate.tries <= revisits
@@ -232,13 +381,20 @@ impl Call {
         self.candidates.iter().map(view).collect()
     }
 
-    fn attempts_left(&self, fleet: &Fleet) -> u32 {
+    pub(super) fn attempts_left(&self, fleet: &Fleet) -> u32 {
         let made = u32::try_from(self.trail.len()).unwrap_or(u32::MAX);
         fleet.config.retry.max_attempts.saturating_sub(made.saturating_sub(self.resends))
     }
 
     /// Nobody is left to ask.
     pub(super) fn give_up(&mut self, fleet: &mut Fleet, now: Timestamp) {
+        while let Some(id) = self.running.first().map(|attempt| attempt.id) {
+            self.drop_attempt(fleet, id, now);
+        }
+        if let (Some(attempt), true) = (self.told, self.doubted.is_some()) {
+            self.fail(fleet, Failure::Tell { attempt }, now);
+            return;
+        }
         let target_could_be_to_blame = |tried: &Tried| {
             tried.cause.is_none_or(|cause| cause.remedy() != Remedy::FailOverOrTell)
         };
@@ -293,4 +449,13 @@ const fn is_unsent(cause: Option<FailureCause>) -> bool {
                 | FailureCause::TargetCannot(_)
         )
     )
+}
+
+/// When the first of them may be ready.
+fn soonest(views: &[View]) -> Option<Timestamp> {
+    let at = |view: &View| match view.standing {
+        Standing::Refused { retry_at } => Some(retry_at),
+        Standing::Ready | Standing::Share(_) | Standing::Probe => None,
+    };
+    views.iter().filter_map(at).min()
 }

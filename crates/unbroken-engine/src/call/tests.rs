@@ -19,6 +19,10 @@ struct World {
     now: Timestamp,
     kind: Kind,
     client_retries: u32,
+    may_hedge: bool,
+    effect: Effect,
+    fingerprint: u64,
+    conversation: Option<u64>,
 }
 
 impl World {
@@ -41,7 +45,17 @@ impl World {
                 fleet.target(&spec, now)
             })
             .collect();
-        Self { fleet, targets, now, kind: Kind::Stream, client_retries: 0 }
+        Self {
+            fleet,
+            targets,
+            now,
+            kind: Kind::Stream,
+            client_retries: 0,
+            may_hedge: false,
+            effect: Effect::Pure,
+            fingerprint: 0,
+            conversation: None,
+        }
     }
 
     fn begin(&mut self) -> Call {
@@ -51,11 +65,12 @@ impl World {
             .map(|target| Tier { targets: vec![(*target, 1)], order: TierOrder::Weighted })
             .collect();
         let ask = Ask {
-            route: "route".into(),
-            tiers,
-            limits: Limits::default(),
-            kind: self.kind,
             client_retries: self.client_retries,
+            may_hedge: self.may_hedge,
+            effect: self.effect,
+            fingerprint: self.fingerprint,
+            conversation: self.conversation,
+            ..Ask::new("route", tiers, Limits::default(), self.kind)
         };
         self.fleet.begin(&ask, self.now)
     }
@@ -91,7 +106,7 @@ impl World {
                     asked.push(index);
                     let input = match answer(index) {
                         Some(cause) => Input::Failed { attempt, cause },
-                        None => Input::Ended { attempt },
+                        None => Input::Ended { attempt, output_tokens: 0 },
                     };
                     call.handle(&mut self.fleet, input, self.now);
                 }
@@ -174,7 +189,7 @@ fn a_short_rate_limit_is_waited_for_and_a_long_one_is_not() {
     call.handle(&mut world.fleet, Input::Failed { attempt, cause: limited_for(2) }, world.now);
     let Next::Started(attempt, 0) = world.next(&mut call) else { panic!("the same target") };
     assert!(world.now.since(begun) >= Duration::from_secs(2), "no sooner than it asked for");
-    call.handle(&mut world.fleet, Input::Ended { attempt }, world.now);
+    call.handle(&mut world.fleet, Input::Ended { attempt, output_tokens: 0 }, world.now);
     assert_eq!(world.next(&mut call), Next::Completed);
 
     let mut world = World::new(&["a", "b"]);
@@ -347,7 +362,7 @@ fn a_stale_connection_costs_nothing() {
     let stale = Input::Failed { attempt, cause: FailureCause::StaleConnection };
     call.handle(&mut world.fleet, stale, world.now);
     let Next::Started(attempt, 0) = world.next(&mut call) else { panic!("the same target") };
-    call.handle(&mut world.fleet, Input::Ended { attempt }, world.now);
+    call.handle(&mut world.fleet, Input::Ended { attempt, output_tokens: 0 }, world.now);
     assert_eq!(world.next(&mut call), Next::Completed);
     assert_eq!(world.fleet.budget.left(), 10);
 }
@@ -413,9 +428,9 @@ fn late_news_of_an_abandoned_attempt_changes_nothing() {
     call.handle(&mut world.fleet, Input::Failed { attempt: first, cause }, world.now);
     let Next::Started(second, 1) = world.next(&mut call) else { panic!() };
     call.handle(&mut world.fleet, Input::Content { attempt: first }, world.now);
-    call.handle(&mut world.fleet, Input::Ended { attempt: first }, world.now);
+    call.handle(&mut world.fleet, Input::Ended { attempt: first, output_tokens: 0 }, world.now);
     assert_eq!(call.next_command(), None);
-    call.handle(&mut world.fleet, Input::Ended { attempt: second }, world.now);
+    call.handle(&mut world.fleet, Input::Ended { attempt: second, output_tokens: 0 }, world.now);
     assert_eq!(call.next_command(), Some(Command::Relay { attempt: second }));
 }
 
@@ -462,19 +477,14 @@ fn the_retry_budget_bounds_what_half_broken_targets_cost() {
 fn rotation_takes_turns() {
     let mut world = World::new(&["a", "b", "c"]);
     let targets = world.targets.iter().map(|target| (*target, 1)).collect();
-    let ask = Ask {
-        route: "r".into(),
-        tiers: vec![Tier { targets, order: TierOrder::Rotate }],
-        limits: Limits::default(),
-        kind: Kind::Whole,
-        client_retries: 0,
-    };
+    let tiers = vec![Tier { targets, order: TierOrder::Rotate }];
+    let ask = Ask::new("r", tiers, Limits::default(), Kind::Stream);
     let mut firsts = vec![];
     for _ in 0..6 {
         let mut call = world.fleet.begin(&ask, world.now);
         let Next::Started(attempt, index) = world.next(&mut call) else { panic!() };
         firsts.push(index);
-        call.handle(&mut world.fleet, Input::Ended { attempt }, world.now);
+        call.handle(&mut world.fleet, Input::Ended { attempt, output_tokens: 0 }, world.now);
     }
     assert_eq!(firsts, vec![1, 2, 0, 1, 2, 0]);
 }
@@ -493,7 +503,7 @@ fn a_route_without_targets_fails_at_once() {
 #[test]
 fn every_random_history_ends_and_heals() {
     for seed in 0..400 {
-        let mut random = crate::random::Random::seeded(seed);
+        let mut random = Random::seeded(seed);
         let mut world = World::new(&["m", "x/m", "other"]);
         for _ in 0..40 {
             let begun = world.now;
@@ -517,7 +527,7 @@ fn every_random_history_ends_and_heals() {
     }
 }
 
-fn random_inputs(attempt: AttemptId, random: &mut crate::random::Random) -> Vec<Input> {
+fn random_inputs(attempt: AttemptId, random: &mut Random) -> Vec<Input> {
     let pick = random.below(FailureCause::ALL.len() as u64) as usize;
     let cause = FailureCause::ALL[pick];
     let failed = Input::Failed { attempt, cause };
@@ -525,7 +535,11 @@ fn random_inputs(attempt: AttemptId, random: &mut crate::random::Random) -> Vec<
         0 => vec![],
         1 => vec![Input::Connected { attempt }],
         2 => vec![Input::Connected { attempt }, Input::Content { attempt }],
-        3 => vec![Input::Content { attempt }, Input::Alive { attempt }, Input::Ended { attempt }],
+        3 => vec![
+            Input::Content { attempt },
+            Input::Alive { attempt },
+            Input::Ended { attempt, output_tokens: 0 },
+        ],
         4 => vec![Input::Connected { attempt }, Input::Content { attempt }, failed],
         5 => vec![Input::Connected { attempt }, Input::ClientGone, Input::ClientGone],
         _ => vec![Input::Connected { attempt }, failed],

@@ -4,32 +4,180 @@ use super::{
     Blame, CellKind, ChangeReason, CooldownConfig, Duration, Event, FailureCause, Fleet, Permits,
     TargetId, TargetSpec, Timestamp, capacity_name, serving_names,
 };
+use crate::deadline::{Kind, Limits};
+use crate::detector::WHOLE;
+use crate::doubt::Verdict;
+
+/// A late attempt that loses a race is half a failure. Source: engine.md 4.2.
+const LOST_RACE: u32 = 500;
+/// An answer that comes with less than a fourth of the usual speed is slow by half.
+const SLOW_SPEED: u32 = 500;
+/// Shorter answers say nothing about speed, in tokens.
+const SPEED_NEEDS: u32 = 20;
+
+/// What a good answer teaches.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) kind: Kind,
+    pub(crate) input_tokens: u32,
+    /// To the first content.
+    pub(crate) first: Duration,
+    /// To the end.
+    pub(crate) took: Duration,
+    /// Zero if not known.
+    pub(crate) output_tokens: u32,
+}
+
+impl Sample {
+    fn tokens_per_s(&self) -> Option<u32> {
+        let delivering = self.took.saturating_sub(self.first).as_millis();
+        if self.output_tokens < SPEED_NEEDS || self.kind == Kind::Whole || delivering == 0 {
+            return None;
+        }
+        u32::try_from(u128::from(self.output_tokens) * 1000 / delivering).ok()
+    }
+}
 
 impl Fleet {
     /// The attempt delivered its first content: the endpoint is reached, the key accepted, and a
     /// probe has proved its point.
-    pub(crate) fn delivered(&mut self, target: TargetId, permits: &mut Permits, now: Timestamp) {
+    pub(crate) fn delivered(
+        &mut self,
+        target: TargetId,
+        permits: &mut Permits,
+        limits: &Limits,
+        sample: &Sample,
+        now: Timestamp,
+    ) {
         let Some(spec) = self.spec(target).cloned() else { return };
         self.endpoint_works(&spec, permits, now);
         self.key_works(&spec, permits, now);
+        let late = self.late_after(target, limits, sample.kind, sample.input_tokens);
         let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
         serving.gone.succeeded();
         serving.overload.succeeded();
         let (permit, change) = serving.breaker.delivered(permits.serving, now);
         permits.serving = permit;
-        self.emit_change(CellKind::Serving, spec.label, change, ChangeReason::Delivered);
+        self.emit_change(CellKind::Serving, spec.label.clone(), change, ChangeReason::Delivered);
+        self.model_found(&spec);
+        if let Some(late) = late {
+            self.was_slow(&spec, sample.first > late, WHOLE, now);
+        }
     }
 
     /// The attempt ended well.
-    pub(crate) fn succeeded(&mut self, target: TargetId, mut permits: Permits, now: Timestamp) {
-        self.delivered(target, &mut permits, now);
+    pub(crate) fn succeeded(
+        &mut self,
+        target: TargetId,
+        permits: Permits,
+        sample: &Sample,
+        now: Timestamp,
+    ) {
         let Some(cell) = self.targets.get_mut(&target) else { return };
         cell.capacity.succeeded();
         cell.last_failure = None;
         let spec = cell.spec.clone();
         let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
+        serving.receiver.ended();
+        serving.receiver.answered();
+        serving.doubts.answered();
+        serving.peak.answered(sample.first, now);
+        serving.latency.add(sample.kind, sample.input_tokens, sample.first);
+        let (speed, usual) = (sample.tokens_per_s(), serving.latency.median_speed());
+        if let Some(speed) = speed {
+            serving.latency.add_speed(speed);
+        }
         let change = serving.breaker.succeeded(permits.serving, now);
-        self.emit_change(CellKind::Serving, spec.label, change, ChangeReason::Delivered);
+        self.emit_change(CellKind::Serving, spec.label.clone(), change, ChangeReason::Delivered);
+        if let (Some(speed), Some(usual)) = (speed, usual)
+            && speed < usual / 4
+        {
+            self.was_slow(&spec, true, SLOW_SPEED, now);
+        }
+    }
+
+    /// Another target delivered first, although this attempt had run for long enough.
+    pub(crate) fn lost_race(&mut self, target: TargetId, mut permits: Permits, now: Timestamp) {
+        if !self.config.evidence.lost_races {
+            self.censored(target, permits, now);
+            return;
+        }
+        let Some(spec) = self.spec(target).cloned() else { return };
+        self.endpoint_unknown(&spec, &mut permits, now);
+        self.key_unknown(&spec, permits, now);
+        let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
+        serving.receiver.ended();
+        serving.peak.failed(None, now);
+        let permit = permits.serving;
+        let change = serving.breaker.failed(permit, LOST_RACE, None, now, &mut self.random);
+        self.emit_change(CellKind::Serving, spec.label.clone(), change, ChangeReason::LostRace);
+        self.was_slow(&spec, true, WHOLE, now);
+    }
+
+    /// The target refused a request as invalid: is it to be believed?
+    pub(crate) fn refused(
+        &mut self,
+        target: TargetId,
+        fingerprint: u64,
+        now: Timestamp,
+    ) -> Verdict {
+        let guards = self.config.evidence.guards;
+        let Some(spec) = self.spec(target).cloned() else { return Verdict::Believe };
+        let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else {
+            return Verdict::Believe;
+        };
+        let verdict = serving.doubts.refused(fingerprint, now);
+        if guards { verdict } else { Verdict::Believe }
+    }
+
+    /// A target that is known to refuse valid requests has done so again: a failure of its own.
+    pub(crate) fn refused_validly(
+        &mut self,
+        target: TargetId,
+        mut permits: Permits,
+        cause: FailureCause,
+        now: Timestamp,
+    ) {
+        let Some(cell) = self.targets.get_mut(&target) else { return };
+        cell.last_failure = Some(cause);
+        let spec = cell.spec.clone();
+        self.attempt_ended(&spec);
+        self.endpoint_works(&spec, &mut permits, now);
+        self.key_works(&spec, &permits, now);
+        self.serving_failed(&spec, permits, None, cause, now);
+    }
+
+    /// Another target answered what this one refused as invalid.
+    pub(crate) fn disagreed(&mut self, target: TargetId, fingerprint: u64, now: Timestamp) {
+        let Some(spec) = self.spec(target).cloned() else { return };
+        let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
+        if serving.doubts.disagreed(fingerprint, now) {
+            self.emit(Event::TargetBlamed { name: spec.label });
+        }
+    }
+
+    /// Another target refused it, too.
+    pub(crate) fn agreed(&mut self, target: TargetId) {
+        let Some(spec) = self.spec(target).cloned() else { return };
+        if let Some(serving) = self.serving.get_mut(&serving_names(&spec)) {
+            serving.doubts.agreed();
+        }
+    }
+
+    fn was_slow(&mut self, spec: &TargetSpec, is_slow: bool, weight: u32, now: Timestamp) {
+        if !self.config.evidence.slowness {
+            return;
+        }
+        let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+        let has_changed = if is_slow {
+            serving.slowness.was_slow(weight, now)
+        } else {
+            serving.slowness.was_quick(now)
+        };
+        if has_changed {
+            let name = spec.label.clone();
+            self.emit(Event::SlownessChanged { name, is_degraded: is_slow });
+        }
     }
 
     /// The attempt was ended by us or by the client: nobody learns anything.
@@ -38,6 +186,14 @@ impl Fleet {
         self.endpoint_unknown(&spec, &mut permits, now);
         self.key_unknown(&spec, permits, now);
         self.serving_unknown(&spec, permits, now);
+        self.attempt_ended(&spec);
+    }
+
+    /// One attempt less is under way.
+    fn attempt_ended(&mut self, spec: &TargetSpec) {
+        if let Some(serving) = self.serving.get_mut(&serving_names(spec)) {
+            serving.receiver.ended();
+        }
     }
 
     /// The attempt failed: its cause says who learns from it.
@@ -54,6 +210,15 @@ impl Fleet {
             cell.last_failure = Some(cause);
         }
         let spec = cell.spec.clone();
+        self.attempt_ended(&spec);
+        self.settle_price(&spec, cause, now);
+        if blame == Blame::Key && self.keys_are_innocent(&spec.endpoint, now) {
+            self.keys_incident_goes_on(&spec, now);
+            self.endpoint_works(&spec, &mut permits, now);
+            self.key_unknown(&spec, permits, now);
+            self.serving_failed(&spec, permits, None, cause, now);
+            return;
+        }
         self.settle_endpoint(&spec, &mut permits, cause, now);
         self.settle_key(&spec, permits, cause, now);
         self.settle_serving(&spec, permits, cause, now);
@@ -95,12 +260,7 @@ impl Fleet {
         now: Timestamp,
     ) {
         match cause.blame() {
-            Blame::Key => {
-                let Some(key) = self.keys.get_mut(&spec.key) else { return };
-                let change = key.breaker.failed(permits.key, None, now, &mut self.random);
-                let reason = ChangeReason::Failed(cause);
-                self.emit_change(CellKind::Key, spec.key.clone(), change, reason);
-            }
+            Blame::Key => self.key_failed(spec, permits, cause, now),
             Blame::Nobody
             | Blame::Endpoint
             | Blame::EndpointAndServing
@@ -144,14 +304,52 @@ impl Fleet {
                 return;
             }
         };
+        self.serving_failed(spec, permits, asked, cause, now);
+    }
+
+    fn serving_failed(
+        &mut self,
+        spec: &TargetSpec,
+        permits: Permits,
+        asked: Option<Duration>,
+        cause: FailureCause,
+        now: Timestamp,
+    ) {
         let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
-        let change = serving.breaker.failed(permits.serving, asked, now, &mut self.random);
-        self.emit_change(
-            CellKind::Serving,
-            spec.label.clone(),
-            change,
-            ChangeReason::Failed(cause),
-        );
+        let (permit, weight) = (permits.serving, cause.weight());
+        let change = serving.breaker.failed(permit, weight, asked, now, &mut self.random);
+        let reason = ChangeReason::Failed(cause);
+        self.emit_change(CellKind::Serving, spec.label.clone(), change, reason);
+    }
+
+    fn key_failed(
+        &mut self,
+        spec: &TargetSpec,
+        permits: Permits,
+        cause: FailureCause,
+        now: Timestamp,
+    ) {
+        let at_least = self.key_rejected(&spec.key, now);
+        let Some(key) = self.keys.get_mut(&spec.key) else { return };
+        let permit = permits.key;
+        let change = key.breaker.failed(permit, cause.weight(), at_least, now, &mut self.random);
+        let reason = ChangeReason::Failed(cause);
+        let is_suspect = change.is_some();
+        self.emit_change(CellKind::Key, spec.key.clone(), change, reason);
+        if is_suspect && self.is_keys_incident(spec, now) {
+            self.serving_failed(spec, permits, None, cause, now);
+        }
+    }
+
+    /// A failure is never cheap, however fast it came (I8).
+    fn settle_price(&mut self, spec: &TargetSpec, cause: FailureCause, now: Timestamp) {
+        let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+        if cause.blame() != Blame::Nobody {
+            serving.peak.failed(cause.retry_after(), now);
+        }
+        if matches!(cause, FailureCause::Overloaded { .. }) {
+            serving.receiver.overloaded(now);
+        }
     }
 
     /// Blocks the cell that the cause names until a known time.
@@ -187,11 +385,15 @@ impl Fleet {
         };
         cell.block(&config, asked, now);
         let wait = cell.blocked_until(now).map_or(Duration::ZERO, |until| until.since(now));
+        if kind == CellKind::Model {
+            self.model_missed(spec, cause, now);
+        }
         self.emit(Event::CellBlocked { cell: kind, name, wait, cause });
     }
 
     fn endpoint_works(&mut self, spec: &TargetSpec, permits: &mut Permits, now: Timestamp) {
         let Some(permit) = permits.endpoint.take() else { return };
+        self.network_works(&spec.endpoint, now);
         let Some(cell) = self.endpoints.get_mut(&spec.endpoint) else { return };
         let change = cell.breaker.succeeded(permit, now);
         let name = spec.endpoint.clone();
@@ -205,9 +407,14 @@ impl Fleet {
         cause: FailureCause,
         now: Timestamp,
     ) {
+        let is_unreachable = matches!(cause, FailureCause::Unreachable(_));
+        if is_unreachable && self.is_local_fault(&spec.endpoint, now) {
+            self.endpoint_unknown(spec, permits, now);
+            return;
+        }
         let Some(permit) = permits.endpoint.take() else { return };
         let Some(cell) = self.endpoints.get_mut(&spec.endpoint) else { return };
-        let change = cell.breaker.failed(permit, None, now, &mut self.random);
+        let change = cell.breaker.failed(permit, WHOLE, None, now, &mut self.random);
         if change.is_some() {
             // Ask the endpoint itself soon whether it is back.
             cell.check_at = self.config.health.next(true, now, &mut self.random);
@@ -227,6 +434,7 @@ impl Fleet {
     fn key_works(&mut self, spec: &TargetSpec, permits: &Permits, now: Timestamp) {
         let Some(key) = self.keys.get_mut(&spec.key) else { return };
         key.quota.succeeded();
+        (key.suspect_at, key.rejected_since, key.rejections) = (None, None, 0);
         let change = key.breaker.succeeded(permits.key, now);
         self.emit_change(CellKind::Key, spec.key.clone(), change, ChangeReason::Delivered);
     }

@@ -18,7 +18,7 @@ fn spec(endpoint: &str, model: &str, key: &str) -> TargetSpec {
 }
 
 fn fail(fleet: &mut Fleet, target: TargetId, cause: FailureCause, now: Timestamp) {
-    let permits = fleet.admit(target, now).expect("a known target");
+    let permits = fleet.admit(target, 0, now).expect("a known target");
     fleet.failed(target, permits, cause, now);
 }
 

@@ -72,6 +72,7 @@ const fn one() -> u32 {
 #[serde(rename_all = "snake_case")]
 pub(super) enum OrderFile {
     #[default]
+    Balanced,
     Weighted,
     Rotate,
 }

@@ -241,6 +241,7 @@ impl Checker<'_> {
 
     fn route(&mut self, file: &RouteFile, plan: &Plan) -> Route {
         let order = match file.order {
+            OrderFile::Balanced => TierOrder::Balanced,
             OrderFile::Weighted => TierOrder::Weighted,
             OrderFile::Rotate => TierOrder::Rotate,
         };

@@ -134,12 +134,38 @@ impl Observer for Record {
                 let (cell, wait) = (cell.name(), wait.as_secs_f32());
                 inner.note(format!("{cell} {name}: blocked for {wait:.1} s ({cause})"), false);
             }
+            Event::SlownessChanged { name, is_degraded } => {
+                if *is_degraded {
+                    inner.detected(now);
+                }
+                let state = if *is_degraded { "slow: others are preferred" } else { "quick again" };
+                inner.note(format!("serving {name}: {state}"), !is_degraded);
+            }
+            Event::LocalFault { begins } => {
+                let state = if *begins { "unreachable: our own network?" } else { "reached again" };
+                inner.note(format!("almost everything is {state}"), !begins);
+            }
+            Event::KeysCleared { endpoint } => {
+                inner.note(
+                    format!("endpoint {endpoint}: rejects all keys, which are cleared"),
+                    false,
+                );
+            }
+            Event::KeyDead { key } => inner.note(format!("key {key}: dead"), false),
+            Event::TargetBlamed { name } => {
+                inner.note(format!("serving {name}: refuses valid requests"), false);
+            }
+            Event::ModelWithdrawn { model, .. } => {
+                inner.note(format!("model {model}: withdrawn everywhere"), false);
+            }
             Event::CallEnded { outcome: Outcome::Rescued, .. } => inner.totals.rescued += 1,
             Event::CallEnded { .. }
             | Event::AttemptEnded { .. }
             | Event::AttemptDelivered { .. }
             | Event::CallWaits { .. }
             | Event::RetryRefused { .. }
+            | Event::HedgeDecided { .. }
+            | Event::CallThrottled { .. }
             | Event::HealthChecked { .. } => {}
         }
     }

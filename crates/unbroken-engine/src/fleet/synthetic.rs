@@ -1,0 +1,86 @@
+//! When is a target asked something although no call needs it? Where no call comes by to probe it.
+//!
+//! A shut target whose wait has been over for half a minute without a call that could probe it is
+//! sent one tiny request. Its success begins the ramp; its failure is half a failure, because it
+//! tests one prompt only. Bounded per target and per day and endpoint. Source: engine.md 4.5.
+
+use super::{
+    CellKind, ChangeReason, Duration, Fleet, Standing, TargetId, Timestamp, serving_names,
+};
+use crate::breaker::State;
+use crate::cause::FailureCause;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Fleet {
+    /// The target that should be sent a tiny request now, or when to ask again. Whoever takes it
+    /// must come back with [`Fleet::probed`].
+    ///
+    /// # Errors
+    /// When to ask again; `None` if there is nothing to probe.
+    pub fn next_synthetic(&mut self, now: Timestamp) -> Result<TargetId, Option<Timestamp>> {
+        if !self.config.synthetic.enabled {
+            return Err(None);
+        }
+        let due = self.targets.keys().filter_map(|id| Some((self.synthetic_at(*id, now)?, *id)));
+        let Some((at, target)) = due.min() else { return Err(None) };
+        if now < at {
+            return Err(Some(at));
+        }
+        let Some(permits) = self.admit(target, 0, now) else { return Err(None) };
+        let spec = self.spec(target).cloned();
+        if let Some(endpoint) = spec.and_then(|spec| self.endpoints.get_mut(&spec.endpoint)) {
+            if now.since(endpoint.day_at) >= DAY {
+                (endpoint.day_at, endpoint.probes_today) = (now, 0);
+            }
+            endpoint.probes_today += 1;
+        }
+        self.synthetic.insert(target, permits);
+        Ok(target)
+    }
+
+    /// What came of the tiny request; `None` if nothing can be said.
+    pub fn probed(
+        &mut self,
+        target: TargetId,
+        result: Option<Result<(), FailureCause>>,
+        now: Timestamp,
+    ) {
+        let Some(permits) = self.synthetic.remove(&target) else { return };
+        match result {
+            Some(Ok(())) => {
+                let Some(spec) = self.spec(target).cloned() else { return };
+                let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
+                serving.receiver.ended();
+                let (permit, change) = serving.breaker.delivered(permits.serving, now);
+                let then = serving.breaker.succeeded(permit, now);
+                let label = spec.label.clone();
+                self.emit_change(CellKind::Serving, label, change, ChangeReason::Delivered);
+                self.emit_change(CellKind::Serving, spec.label, then, ChangeReason::Delivered);
+            }
+            Some(Err(cause)) => self.failed(target, permits, cause, now),
+            None => self.censored(target, permits, now),
+        }
+    }
+
+    /// When the target may be sent a tiny request, if at all.
+    fn synthetic_at(&self, target: TargetId, now: Timestamp) -> Option<Timestamp> {
+        let cell = self.targets.get(&target)?;
+        let serving = self.serving_cell(&cell.spec)?;
+        let endpoint = self.endpoints.get(&cell.spec.endpoint)?;
+        let is_new_day = now.since(endpoint.day_at) >= DAY;
+        let config = &self.config.synthetic;
+        if (endpoint.probes_today >= config.daily_max && !is_new_day)
+            || self.synthetic.contains_key(&target)
+            || cell.retired_at.is_some()
+        {
+            return None;
+        }
+        let State::Open { until } = *serving.breaker.state() else { return None };
+        let at = (until + config.after).max(serving.probed_at + config.interval);
+        match self.standing(target, now.max(at)) {
+            Standing::Probe => Some(at),
+            Standing::Refused { .. } | Standing::Ready | Standing::Share(_) => None,
+        }
+    }
+}
