@@ -300,4 +300,68 @@ mod tests {
         assert_eq!(words("w2 w1 w3 w4"), (0, 1));
         assert_eq!(words(""), (4, 0));
     }
+
+    #[test]
+    fn whole_answers_are_read_in_every_dialect() {
+        let text = "w1 w2".to_owned();
+        let whole = Verdict { text, is_whole: true, ..Verdict::default() };
+        for (dialect, body) in [
+            (
+                "openai-chat",
+                r#"{"choices":[{"message":{"content":"w1 w2"},"finish_reason":"stop"}]}"#,
+            ),
+            (
+                "anthropic-messages",
+                r#"{"content":[{"text":"w1 w2"}],"stop_reason":"end_turn","error":null}"#,
+            ),
+            (
+                "gemini",
+                r#"{"candidates":[{"content":{"parts":[{"text":"w1 w2"}]},"finishReason":"STOP"}]}"#,
+            ),
+        ] {
+            assert_eq!(judge_whole(dialect, body.as_bytes()), whole, "{dialect}");
+            let other = if dialect == "gemini" { "openai-chat" } else { "gemini" };
+            assert!(!judge_whole(other, body.as_bytes()).is_whole, "{dialect} is not {other}");
+        }
+        let error = judge_whole("gemini", br#"{"error":{"code":503}}"#);
+        assert!(error.is_error && !error.is_whole && error.corrupt.is_none());
+        assert_eq!(judge_whole("gemini", b"<html>").corrupt.as_deref(), Some("not JSON"));
+    }
+
+    #[test]
+    fn gemini_is_held_to_its_grammar() {
+        let judge = |text: &str| judge_stream("gemini", text.as_bytes());
+        let part = r#"{"candidates":[{"content":{"parts":[{"text":"w1"}]}FINISH}]}"#;
+        let more = format!("data: {}\n\n", part.replace("FINISH", ""));
+        let last = format!("data: {}\n\n", part.replace("FINISH", r#","finishReason":"STOP""#));
+        let good = judge(&format!("{more}{last}"));
+        assert_eq!((good.text.as_str(), good.is_whole, good.corrupt), ("w1w1", true, None));
+        assert!(!judge(&more).is_whole);
+        assert!(judge(&format!("{last}{more}")).corrupt.is_some());
+        assert!(judge("data: {\"candidates\":[]}\n\n").corrupt.is_some());
+    }
+
+    #[test]
+    fn messages_may_be_pinged_and_blocks_follow_each_other() {
+        let block = |index: u32| {
+            format!(
+                "event: content_block_start\ndata: {{\"type\":\"content_block_start\",\"index\":{index}}}\n\n\
+                 event: ping\ndata: {{\"type\":\"ping\"}}\n\n\
+                 event: content_block_stop\ndata: {{\"type\":\"content_block_stop\"}}\n\n"
+            )
+        };
+        let start = "event: message_start\ndata: {\"type\":\"message_start\"}\n\n";
+        let judge = |blocks: &[u32]| {
+            let blocks: String = blocks.iter().map(|index| block(*index)).collect();
+            judge_stream("anthropic-messages", format!("{start}{blocks}").as_bytes()).corrupt
+        };
+        assert_eq!(judge(&[0, 1, 2]), None);
+        for wrong in [&[1][..], &[0, 0], &[0, 2]] {
+            assert!(judge(wrong).is_some(), "{wrong:?}");
+        }
+        let opened = block(0).split("event: ping").next().unwrap_or_default().to_owned();
+        let twice = format!("{start}{opened}{}", block(1));
+        let corrupt = judge_stream("anthropic-messages", twice.as_bytes()).corrupt;
+        assert_eq!(corrupt.as_deref(), Some("two blocks open at once"));
+    }
 }

@@ -190,4 +190,13 @@ mod tests {
         let members = Members::split(deep.as_bytes()).unwrap();
         assert_eq!(members.get("a").map(str::len), Some(200_001));
     }
+
+    #[test]
+    fn strings_are_read_and_other_values_are_not() {
+        let members = Members::split(br#"{"a":"x\ny","b":1}"#).unwrap();
+        assert_eq!(members.get_str("a").as_deref(), Some("x\ny"));
+        assert_eq!((members.get_str("b"), members.get_str("c")), (None, None));
+        let error = Members::split(b"[1]").unwrap_err().to_string();
+        assert!(error.contains("object"), "{error}");
+    }
 }

@@ -55,7 +55,8 @@ impl Parser {
             self.searched = self.searched.saturating_sub(self.start);
             self.start = 0;
         }
-        if self.buffer.len() + bytes.len() > EVENT_MAX + bytes.len().min(1 << 16) {
+        // What is left in the buffer belongs to one event that has not ended.
+        if self.buffer.len() > EVENT_MAX {
             return Err(TooLong);
         }
         self.buffer.extend_from_slice(bytes);
@@ -95,11 +96,6 @@ impl Parser {
     /// The end of the blank line that ends the first event, if it is there for certain.
     fn find_end(&mut self) -> Option<usize> {
         let mut at = self.searched.max(self.start);
-        // Step back over the line end that the blank line is made of.
-        while at > self.start && self.buffer.get(at - 1).is_some_and(|b| matches!(b, b'\r' | b'\n'))
-        {
-            at -= 1;
-        }
         loop {
             let Some(offset) =
                 self.buffer.get(at..)?.iter().position(|byte| matches!(byte, b'\r' | b'\n'))
@@ -258,5 +254,31 @@ mod tests {
             refused
         });
         assert!(refused.is_some());
+    }
+
+    #[test]
+    fn an_event_may_be_as_long_as_the_bound_and_no_longer() {
+        for (len, fits) in [(EVENT_MAX, true), (EVENT_MAX + 1, false)] {
+            let mut parser = Parser::new();
+            parser.push(&vec![b'x'; len]).unwrap();
+            assert!(parser.next_event().is_none());
+            assert_eq!(parser.push(b"\n\n").is_ok(), fits, "{len}");
+            assert_eq!(parser.next_event().is_some(), fits, "{len}");
+        }
+        // Many events in one push are not one event.
+        let mut parser = Parser::new();
+        let many = b"data: x\n\n".repeat(EVENT_MAX / 8);
+        parser.push(&many).unwrap();
+        while parser.next_event().is_some() {}
+        parser.push(b"data: y\n\n").unwrap();
+        assert_eq!(parser.next_event().unwrap().data, "y");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_at_the_start_only() {
+        let mark = "\u{feff}".as_bytes();
+        assert_eq!(events(&[mark, b"data: x\n\n"]), events(&[b"data: x\n\n"]));
+        let late = events(&[b"data: x\n\n", mark, b"data: y\n\n"]);
+        assert_ne!(late, events(&[b"data: x\n\ndata: y\n\n"]));
     }
 }
