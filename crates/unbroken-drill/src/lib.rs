@@ -7,3 +7,4 @@ pub mod report;
 pub mod scenario;
 pub mod scorekeeper;
 pub mod simulator;
+pub mod suite;

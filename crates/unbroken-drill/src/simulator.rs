@@ -21,7 +21,9 @@ use crate::report::Scorecard;
 use crate::scenario::Scenario;
 
 mod play;
-mod settings;
+pub(crate) mod settings;
+
+pub(crate) use play::cause_of;
 
 /// After the scenario, everything is well for this long.
 const LIVENESS: Duration = Duration::from_secs(1_200);

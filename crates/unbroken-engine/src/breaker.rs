@@ -14,7 +14,7 @@
 //!
 //! The wait starts at `recovery`, doubles with every trip in a row and is capped at
 //! `recovery_max`, jitter included: many short probes cost little, one long wait costs an outage
-//! its length again. A share that grows with evidence, not with time, keeps a target that relapses
+//! its length again. A share (and one call per step, however little traffic there is) that grows with evidence, not with time, keeps a target that relapses
 //! under load from hurting more than a few calls.
 //!
 //! Invariants, checked by the tests for every short history:
@@ -246,6 +246,7 @@ pub struct Breaker {
     /// Probes in a row that ended without a verdict.
     lost_probes: u32,
     changed_at: Timestamp,
+    admitted_at: Timestamp,
 }
 
 impl Breaker {
@@ -263,6 +264,7 @@ impl Breaker {
             is_suspected: false,
             lost_probes: 0,
             changed_at: now,
+            admitted_at: Timestamp::ZERO,
         }
     }
 
@@ -288,6 +290,10 @@ impl Breaker {
                 Standing::Ready
             }
             State::Ramp { share_per_mille, .. } if share_per_mille >= 1000 => Standing::Ready,
+            // A share of little traffic is nothing: one call per step may always come.
+            State::Ramp { .. } if now.since(self.admitted_at) >= self.config.ramp_step => {
+                Standing::Ready
+            }
             State::Ramp { share_per_mille, .. } => Standing::Share(share_per_mille),
             State::Open { until: retry_at } | State::HalfOpen { probe_until: retry_at }
                 if now < retry_at =>
@@ -301,6 +307,7 @@ impl Breaker {
     /// Takes leave for one attempt; the caller has asked [`Breaker::standing`] before. An open
     /// breaker whose wait is not over is probed early: for calls that have no other target left.
     pub fn admit(&mut self, now: Timestamp) -> (Permit, Option<Change>) {
+        self.admitted_at = now;
         if self.is_probing(now) || self.forced.is_some() {
             // A probe that is in flight is joined, not replaced: nobody else is left to ask.
             return (Permit { epoch: self.epoch, is_probe: false }, None);

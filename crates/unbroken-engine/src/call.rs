@@ -358,6 +358,11 @@ impl Call {
         &self.trail
     }
 
+    /// Who may be asked, in the order of preference.
+    pub fn candidates(&self) -> impl Iterator<Item = TargetId> {
+        self.candidates.iter().map(|candidate| candidate.target)
+    }
+
     /// Why each candidate that was not tried cannot be used now.
     #[must_use]
     pub fn refusals(&self, fleet: &Fleet, now: Timestamp) -> Vec<(TargetId, Refusal)> {
@@ -440,7 +445,7 @@ impl Call {
             let target = candidate.target;
             let took = now.since(attempt.started);
             let sample = self.sample(attempt.first.unwrap_or(took), took, output_tokens);
-            fleet.succeeded(target, attempt.permits, &sample, now);
+            fleet.succeeded(target, attempt.permits, &self.limits, &sample, now);
             if let Some(conversation) = self.ask.conversation {
                 fleet.sit_down(conversation, target, now);
             }

@@ -48,6 +48,8 @@ impl Default for Limits {
     }
 }
 
+/// What is kept for each candidate behind, if the call's time suffices. Source: engine.md 4.7.
+const RESERVE: Duration = Duration::from_secs(8);
 /// A learned limit is never shorter. Source: engine.md 4.7.
 const LEARNED_MIN: Duration = Duration::from_secs(4);
 
@@ -82,8 +84,8 @@ impl Limits {
 
     /// When an attempt that is started at `now` must have delivered its first content.
     ///
-    /// `first_content` is its limit; `behind` is the number of candidates after it. Each of them is left as long as this one
-    /// gets, if the call's time suffices; otherwise they share what there is.
+    /// `first_content` is its limit; `behind` is the number of candidates after it. Each of them is left 8 s, or a fair share of what
+    /// there is.
     #[must_use]
     pub fn first_content_by(
         first_content: Duration,
@@ -94,8 +96,9 @@ impl Limits {
         if behind == 0 {
             return call_ends;
         }
-        let fair_share = call_ends.since(now) / behind.saturating_add(1);
-        now + first_content.min(fair_share)
+        let left = call_ends.since(now);
+        let reserve = RESERVE.min(left / behind.saturating_add(1));
+        now + first_content.min(left.saturating_sub(reserve.saturating_mul(behind)))
     }
 }
 
@@ -119,6 +122,8 @@ mod tests {
     fn a_short_call_is_shared_fairly() {
         let s = Duration::from_secs;
         assert_eq!(Limits::first_content_by(s(10), 2, at(0), at(9)), at(3));
+        assert_eq!(Limits::first_content_by(s(300), 3, at(0), at(300)), at(276));
+        assert_eq!(Limits::first_content_by(s(60), 3, at(0), at(300)), at(60));
         assert_eq!(Limits::first_content_by(s(10), 1, at(9), at(9)), at(9));
     }
 

@@ -11,7 +11,7 @@
 //! p1 = max(30 %, 3 * p0)                  how often an ill one does
 //! failure  sum += weight * ln(p1 / p0)                 2.71 at first
 //! success  sum  = max(0, sum + ln((1-p1) / (1-p0)))   -0.34 at first
-//! silence  sum *= exp(-idle / 300 s)
+//! silence  sum *= exp(-idle / 30 min)
 //! trip     sum >= threshold + ln(max(1, outcomes per second / 0.5))
 //! ```
 //!
@@ -39,7 +39,7 @@ const BASELINE_AT_FIRST: f64 = 0.005;
 /// How much of the baseline one outcome replaces.
 const BASELINE_STEP: f64 = 1.0 / 200.0;
 /// Evidence fades with this time constant while nothing happens, in seconds.
-const FADES_IN_S: f64 = 300.0;
+const FADES_IN_S: f64 = 1800.0;
 /// The outcome rate is averaged over this time, in seconds.
 const RATE_OVER_S: f64 = 60.0;
 /// At this rate, in outcomes per second, the threshold begins to grow.
@@ -291,11 +291,11 @@ mod tests {
         detector.failed(config, WHOLE, Timestamp::ZERO);
         detector.failed(config, WHOLE, Timestamp::ZERO);
         let before = detector.level(config);
-        detector.failed(config, 0, Timestamp::ZERO + Duration::from_secs(300));
+        detector.failed(config, 0, Timestamp::ZERO + Duration::from_secs(1800));
         let after = detector.level(config);
         assert!((after / before - 0.3679).abs() < 0.02, "{before} fades to {after}");
         for n in 0..1000 {
-            detector.failed(config, WHOLE, Timestamp::ZERO + Duration::from_secs(300 + n));
+            detector.failed(config, WHOLE, Timestamp::ZERO + Duration::from_secs(1800 + n));
         }
         assert!(detector.baseline() < 0.03, "{}", detector.baseline());
         assert!(detector.level(config) < 1.5, "the sum is bounded");

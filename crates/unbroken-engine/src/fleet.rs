@@ -180,8 +180,12 @@ pub struct TargetReport {
     pub is_degraded: bool,
     /// The evidence against its service, as a share of what trips.
     pub evidence: f64,
+    /// The share of its traffic that it gets while it recovers, in thousandths.
+    pub share_per_mille: Option<u32>,
     /// Attempts under way.
     pub under_way: u32,
+    /// What its first content costs at the moment, for choosing between targets.
+    pub price: f64,
     /// Counts the changes of its serving breaker.
     pub epoch: u64,
 }
@@ -347,20 +351,40 @@ impl Fleet {
         id
     }
 
+    /// Attempts that the retry budget still pays for, and hedges, in thousandths.
+    #[must_use]
+    pub const fn budgets(&self) -> (u32, u32) {
+        (self.budget.left(), self.hedges.left_per_mille())
+    }
+
+    /// What the cells of one target say.
+    #[must_use]
+    pub fn report_of(&self, target: TargetId, now: Timestamp) -> Option<TargetReport> {
+        self.targets.get(&target).map(|cell| self.describe(target, cell, now))
+    }
+
     /// What each target's cells say, in the order in which the targets were made.
     #[must_use]
     pub fn report(&self, now: Timestamp) -> alloc::vec::Vec<TargetReport> {
-        let describe = |(id, cell): (&TargetId, &TargetCell)| TargetReport {
+        self.targets.iter().map(|(id, cell)| self.describe(*id, cell, now)).collect()
+    }
+
+    fn describe(&self, id: TargetId, cell: &TargetCell, now: Timestamp) -> TargetReport {
+        TargetReport {
             label: cell.spec.label.clone(),
             state: self.serving_cell(&cell.spec).map_or("closed", |c| c.breaker.state_name()),
-            refusal: self.refusal(*id, now),
+            refusal: self.refusal(id, now),
             last_failure: cell.last_failure,
-            is_degraded: self.serving_cell(&cell.spec).is_some_and(|c| c.slowness.is_degraded()),
+            is_degraded: self.serving_cell(&cell.spec).is_some_and(|c| c.slowness.is_degraded(now)),
             evidence: self.serving_cell(&cell.spec).map_or(0.0, |c| c.breaker.level(now)),
             under_way: self.serving_cell(&cell.spec).map_or(0, |c| c.receiver.under_way()),
+            share_per_mille: match self.standing(id, now) {
+                Standing::Share(share) => Some(share),
+                Standing::Ready | Standing::Probe | Standing::Refused { .. } => None,
+            },
+            price: self.price(id, now),
             epoch: self.serving_cell(&cell.spec).map_or(0, |c| c.breaker.epoch()),
-        };
-        self.targets.iter().map(describe).collect()
+        }
     }
 
     /// The endpoint whose health should be checked now, or when to ask again.

@@ -6,7 +6,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | after | p95 of the first content, at least 0.8 s, at most a third of the limit; half of the limit while nothing is learned |
+//! | after | p95 of the first content, at least 0.8 s, at most two thirds of the limit; half of the limit while nothing is learned |
 //! | probes | after at most 1.2 s, outside of the budget: a probe must not cost its caller much |
 //! | degraded | after half the time |
 //! | budget | a bucket of 10; each call pays 0.05, a hedge takes 1 |
@@ -59,7 +59,7 @@ impl HedgeConfig {
     #[must_use]
     pub fn delay(&self, p95: Option<Duration>, limit: Duration, is_degraded: bool) -> Duration {
         let least = self.delay_min.min(limit / 3);
-        let usual = p95.map_or(limit / 2, |p95| p95.clamp(least, limit / 3));
+        let usual = p95.map_or(limit / 2, |p95| p95.clamp(least, limit * 2 / 3));
         if is_degraded { usual / 2 } else { usual }
     }
 
@@ -160,8 +160,9 @@ mod tests {
         assert_eq!(config.delay(Some(ms(2_000)), limit, false), ms(2_000));
         assert_eq!(config.delay(Some(ms(2_000)), limit, true), ms(1_000));
         assert_eq!(config.delay(Some(ms(100)), limit, false), ms(800));
-        assert_eq!(config.delay(Some(ms(8_000)), limit, false), ms(3_000));
-        assert_eq!(config.delay(Some(ms(8_000)), ms(600), false), ms(200));
+        assert_eq!(config.delay(Some(ms(8_000)), limit, false), ms(6_000));
+        assert_eq!(config.delay(Some(ms(8_000)), ms(600), false), ms(400));
+        assert_eq!(config.delay(Some(ms(1)), ms(600), false), ms(200));
         assert_eq!(config.probe_delay(None), ms(1_200));
         assert_eq!(config.probe_delay(Some(ms(300))), ms(300));
         assert_eq!(config.probe_delay(Some(ms(3_000))), ms(1_200));

@@ -61,6 +61,17 @@ impl Receiver {
         fits && minute + f64::from(tokens) <= allowed
     }
 
+    /// Whether the last attempt, of so many tokens, fitted when it was started.
+    #[must_use]
+    pub fn had_room(&self, config: &ReceiverConfig, tokens: u32, now: Timestamp) -> bool {
+        let before = Self {
+            under_way: self.under_way.saturating_sub(1),
+            minute: (self.minute - f64::from(tokens)).max(0.0),
+            ..self.clone()
+        };
+        before.has_room(config, tokens, now)
+    }
+
     /// Attempts under way.
     #[must_use]
     pub const fn under_way(&self) -> u32 {

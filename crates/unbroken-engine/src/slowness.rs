@@ -9,7 +9,7 @@
 //!             p0 = clamp(baseline, 2 %, 13 %), p1 = 40 %
 //! degraded  when sum >= 5: two slow answers in a row
 //! trial     one call every 5 s, doubling to 15 s after a slow one; at once after a quick one
-//! well      after 5 quick answers in a row
+//! well      after 5 quick answers in a row, or 10 min after the last slow one
 //! ```
 //!
 //! Invariants: at most one trial is in flight, and it ends by itself; a target is never degraded
@@ -29,6 +29,8 @@ const BASELINE_STEP: f64 = 1.0 / 200.0;
 const FADES_IN_S: f64 = 300.0;
 /// Quick answers in a row that end it.
 const QUICK_IN_ROW: u32 = 5;
+/// Without a slow answer for this long it is not slow any more.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// Time between trials.
 const TRIAL_EVERY: Duration = Duration::from_secs(5);
 const TRIAL_EVERY_MAX: Duration = Duration::from_secs(15);
@@ -54,19 +56,21 @@ struct Degraded {
     quick_in_row: u32,
     trial_at: Timestamp,
     every: Duration,
+    slow_at: Timestamp,
 }
 
 impl Slowness {
     /// Whether others are preferred.
     #[must_use]
-    pub const fn is_degraded(&self) -> bool {
-        self.degraded.is_some()
+    pub fn is_degraded(&self, now: Timestamp) -> bool {
+        self.degraded.as_ref().is_some_and(|degraded| now.since(degraded.slow_at) < FORGOTTEN_AFTER)
     }
 
     /// Whether a degraded target may have one call now.
     #[must_use]
     pub fn is_trial_due(&self, now: Timestamp) -> bool {
-        self.degraded.as_ref().is_some_and(|degraded| now >= degraded.trial_at)
+        let degraded = self.degraded.as_ref().filter(|_| self.is_degraded(now));
+        degraded.is_some_and(|degraded| now >= degraded.trial_at)
     }
 
     /// A trial is on its way; the next one is due when this one must be over.
@@ -80,10 +84,14 @@ impl Slowness {
     /// the target degraded.
     pub fn was_slow(&mut self, weight: u32, now: Timestamp) -> bool {
         self.pass_time(now);
+        if !self.is_degraded(now) {
+            self.degraded = None;
+        }
         self.learn(1.0);
         let step = libm::log(P1 / self.p0()) * f64::from(weight) / 1000.0;
         self.sum = (self.sum + step).min(2.0 * THRESHOLD);
         if let Some(degraded) = &mut self.degraded {
+            degraded.slow_at = now;
             degraded.quick_in_row = 0;
             degraded.every = (degraded.every * 2).min(TRIAL_EVERY_MAX);
             degraded.trial_at = degraded.trial_at.max(now + degraded.every);
@@ -93,7 +101,8 @@ impl Slowness {
             return false;
         }
         let trial_at = now + TRIAL_EVERY;
-        self.degraded = Some(Degraded { quick_in_row: 0, trial_at, every: TRIAL_EVERY });
+        self.degraded =
+            Some(Degraded { quick_in_row: 0, trial_at, every: TRIAL_EVERY, slow_at: now });
         true
     }
 
@@ -154,9 +163,12 @@ mod tests {
         for _ in 0..4 {
             assert!(!slowness.was_quick(at(3)));
         }
-        assert!(slowness.is_degraded());
+        assert!(slowness.is_degraded(at(3)));
+        assert!(!slowness.is_degraded(at(602)), "nobody has called for ten minutes");
+        assert!(slowness.is_degraded(at(601)));
+        assert!(!slowness.is_trial_due(at(602)));
         assert!(slowness.was_quick(at(3)));
-        assert!(!slowness.is_degraded());
+        assert!(!slowness.is_degraded(at(3)));
         assert!(!slowness.was_slow(1000, at(4)), "and starts anew");
     }
 

@@ -115,7 +115,6 @@ impl Playing {
     }
 
     fn fault(&mut self, fault: Fault, stream: bool) {
-        let seconds = |wait: Option<u32>| wait.map(|s| Duration::from_secs(u64::from(s)));
         match fault {
             Fault::DnsFailure => {
                 self.failed(CONNECT, FailureCause::Unreachable(Unreachable::Dns));
@@ -130,25 +129,7 @@ impl Playing {
             Fault::Refuse => {
                 self.failed(CONNECT, FailureCause::Unreachable(Unreachable::Tcp));
             }
-            Fault::Reset | Fault::Close => self.refused(FailureCause::ConnectionLost),
             Fault::BlackHole => self.connected(),
-            Fault::Status { status, body, retry_after } => {
-                self.refused(of_status(status, body, seconds(retry_after)));
-            }
-            Fault::Unauthorized => self.refused(FailureCause::KeyRejected),
-            Fault::RateLimit { retry_after } => {
-                self.refused(FailureCause::RateLimited { retry_after: seconds(retry_after) });
-            }
-            Fault::Quota => self.refused(FailureCause::QuotaExhausted { retry_after: None }),
-            Fault::Overloaded => self.refused(FailureCause::Overloaded { retry_after: None }),
-            Fault::ModelGone => self.refused(FailureCause::ModelGone),
-            Fault::UnsupportedParameter => {
-                self.refused(FailureCause::TargetCannot(Limitation::Feature));
-            }
-            Fault::ContextTooLong => self.refused(FailureCause::TargetCannot(Limitation::Context)),
-            Fault::InvalidRequest => self.refused(FailureCause::InvalidRequest { status: 400 }),
-            Fault::Empty200 => self.refused(FailureCause::EmptyAnswer),
-            Fault::ErrorIn200 => self.refused(FailureCause::TargetError { status: 500 }),
             Fault::JsonInsteadOfStream => self.answer(REPLY, Duration::ZERO, false),
             Fault::SlowFirstToken { ms } => {
                 self.answer(Duration::from_millis(u64::from(ms)), GAP, stream);
@@ -167,6 +148,23 @@ impl Playing {
                 let cause = FailureCause::Overloaded { retry_after: None };
                 self.broken(after_words, stream, Some(cause));
             }
+            Fault::Reset
+            | Fault::Close
+            | Fault::Status { .. }
+            | Fault::Unauthorized
+            | Fault::RateLimit { .. }
+            | Fault::Quota
+            | Fault::Overloaded
+            | Fault::ModelGone
+            | Fault::UnsupportedParameter
+            | Fault::ContextTooLong
+            | Fault::InvalidRequest
+            | Fault::Empty200
+            | Fault::ErrorIn200 => {
+                if let Some(cause) = cause_of(fault) {
+                    self.refused(cause);
+                }
+            }
         }
     }
 
@@ -179,6 +177,42 @@ impl Playing {
             self.steps.extend(pings);
         }
     }
+}
+
+/// What the gateway makes of a fault that is a refusal; `None` for the others.
+pub(crate) fn cause_of(fault: Fault) -> Option<FailureCause> {
+    let seconds = |wait: Option<u32>| wait.map(|s| Duration::from_secs(u64::from(s)));
+    Some(match fault {
+        Fault::Reset | Fault::Close => FailureCause::ConnectionLost,
+        Fault::Status { status, body, retry_after } => {
+            of_status(status, body, seconds(retry_after))
+        }
+        Fault::Unauthorized => FailureCause::KeyRejected,
+        Fault::RateLimit { retry_after } => {
+            FailureCause::RateLimited { retry_after: seconds(retry_after) }
+        }
+        Fault::Quota => FailureCause::QuotaExhausted { retry_after: None },
+        Fault::Overloaded => FailureCause::Overloaded { retry_after: None },
+        Fault::ModelGone => FailureCause::ModelGone,
+        Fault::UnsupportedParameter => FailureCause::TargetCannot(Limitation::Feature),
+        Fault::ContextTooLong => FailureCause::TargetCannot(Limitation::Context),
+        Fault::InvalidRequest => FailureCause::InvalidRequest { status: 400 },
+        Fault::Empty200 => FailureCause::EmptyAnswer,
+        Fault::ErrorIn200 => FailureCause::TargetError { status: 500 },
+        Fault::DnsFailure
+        | Fault::DnsStall { .. }
+        | Fault::TlsFailure
+        | Fault::Refuse
+        | Fault::BlackHole
+        | Fault::JsonInsteadOfStream
+        | Fault::SlowFirstToken { .. }
+        | Fault::SlowTokens { .. }
+        | Fault::CutStream { .. }
+        | Fault::NoEnd { .. }
+        | Fault::Stall { .. }
+        | Fault::Malformed { .. }
+        | Fault::ErrorEvent { .. } => return None,
+    })
 }
 
 /// What the gateway makes of such a reply.

@@ -10,7 +10,7 @@ use unbroken_engine::fleet::FleetConfig;
 use crate::scenario::duration;
 
 /// Reads the settings of a scenario.
-pub(super) fn read(settings: &str) -> Result<(FleetConfig, Limits), String> {
+pub(crate) fn read(settings: &str) -> Result<(FleetConfig, Limits), String> {
     let tables: toml::Table = settings.parse().map_err(|error| format!("settings: {error}"))?;
     let mut config = FleetConfig::default();
     let mut limits = Limits::default();
@@ -47,6 +47,7 @@ fn set(
         }
         ("limits", "connect") => limits.connect = span()?,
         ("limits", "first_token") => limits.first_token = span()?,
+        ("limits", "first_token_reasoning") => limits.first_token_reasoning = span()?,
         ("limits", "total") => limits.total = span()?,
         ("retry", "patience") => config.retry.patience = span()?,
         ("health", "interval") => {

@@ -307,7 +307,7 @@ impl Call {
         let label = candidate.label.clone();
         let id = AttemptId(u32::try_from(self.trail.len()).unwrap_or(u32::MAX).saturating_add(1));
         self.trail.push(Tried { target, cause: None });
-        let delay = fleet.hedge_delay(target, &self.limits, kind, tokens, &permits);
+        let delay = fleet.hedge_delay(target, &self.limits, kind, tokens, &permits, now);
         let content_by = self.content_by(fleet, target, behind, index, views, now);
         let late_after = if permits.is_probe() {
             // A probe is judged by what is late, not by who was quicker.
@@ -368,8 +368,9 @@ impl Call {
         let view = |candidate: &super::Candidate| View {
             is_degraded: fleet.slowness(candidate.target, now).0,
             is_trial: fleet.slowness(candidate.target, now).1,
-            is_full: candidate.is_spilled || !fleet.has_room(candidate.target, tokens, now),
-            may_probe: tokens <= PROBE_INPUT_MAX,
+            is_full: candidate.is_spilled || !fleet.room_for(candidate.target, tokens, now),
+            // A call that has failed once goes to somebody who is well, if there is one.
+            may_probe: tokens <= PROBE_INPUT_MAX && self.trail.is_empty(),
             standing: fleet.standing(candidate.target, now),
             tried: candidate.tries > 0,
             may_revisit: candidate.tries <= revisits

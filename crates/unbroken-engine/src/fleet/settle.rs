@@ -60,8 +60,9 @@ impl Fleet {
         permits.serving = permit;
         self.emit_change(CellKind::Serving, spec.label.clone(), change, ChangeReason::Delivered);
         self.model_found(&spec);
-        if let Some(late) = late {
-            self.was_slow(&spec, sample.first > late, WHOLE, now);
+        // That it was quick is known at its end only.
+        if late.is_some_and(|late| sample.first > late) {
+            self.was_slow(&spec, true, WHOLE, now);
         }
     }
 
@@ -70,9 +71,11 @@ impl Fleet {
         &mut self,
         target: TargetId,
         permits: Permits,
+        limits: &Limits,
         sample: &Sample,
         now: Timestamp,
     ) {
+        let late = self.late_after(target, limits, sample.kind, sample.input_tokens);
         let Some(cell) = self.targets.get_mut(&target) else { return };
         cell.capacity.succeeded();
         cell.last_failure = None;
@@ -89,10 +92,11 @@ impl Fleet {
         }
         let change = serving.breaker.succeeded(permits.serving, now);
         self.emit_change(CellKind::Serving, spec.label.clone(), change, ChangeReason::Delivered);
-        if let (Some(speed), Some(usual)) = (speed, usual)
-            && speed < usual / 4
-        {
+        let is_crawling = speed.zip(usual).is_some_and(|(speed, usual)| speed < usual / 4);
+        if is_crawling {
             self.was_slow(&spec, true, SLOW_SPEED, now);
+        } else if late.is_some_and(|late| sample.first <= late) {
+            self.was_slow(&spec, false, WHOLE, now);
         }
     }
 

@@ -87,13 +87,21 @@ impl Fleet {
     /// Whether it is slow, and whether it is slow and due for a trial.
     pub(crate) fn slowness(&self, target: TargetId, now: Timestamp) -> (bool, bool) {
         let slowness = self.serving_of(target).map(|cell| &cell.slowness);
-        slowness.map_or((false, false), |s| (s.is_degraded(), s.is_trial_due(now)))
+        slowness.map_or((false, false), |s| (s.is_degraded(now), s.is_trial_due(now)))
     }
 
-    /// Whether so many more tokens fit.
-    pub(crate) fn has_room(&self, target: TargetId, tokens: u32, now: Timestamp) -> bool {
+    /// Whether so many more input tokens may be sent to the target now.
+    #[must_use]
+    pub fn room_for(&self, target: TargetId, tokens: u32, now: Timestamp) -> bool {
         let receiver = self.serving_of(target).map(|cell| &cell.receiver);
         receiver.is_none_or(|receiver| receiver.has_room(&self.config.receiver, tokens, now))
+    }
+
+    /// Whether so many tokens fitted before the last attempt was started.
+    #[must_use]
+    pub fn had_room_for(&self, target: TargetId, tokens: u32, now: Timestamp) -> bool {
+        let receiver = self.serving_of(target).map(|cell| &cell.receiver);
+        receiver.is_none_or(|receiver| receiver.had_room(&self.config.receiver, tokens, now))
     }
 
     /// What the target's first content costs at the moment.
@@ -124,6 +132,7 @@ impl Fleet {
         kind: Kind,
         tokens: u32,
         permits: &Permits,
+        now: Timestamp,
     ) -> Duration {
         let cell = self.serving_of(target);
         let p95 = cell.and_then(|cell| cell.latency.p95(kind, tokens));
@@ -133,7 +142,7 @@ impl Fleet {
             let lost = cell.map_or(0, |cell| cell.breaker.lost_probes()).min(6);
             return (self.config.hedge.probe_delay(p95) * (1 << lost)).min(limit / 2);
         }
-        let is_degraded = cell.is_some_and(|cell| cell.slowness.is_degraded());
+        let is_degraded = cell.is_some_and(|cell| cell.slowness.is_degraded(now));
         self.config.hedge.delay(p95, limit, is_degraded)
     }
 
@@ -183,9 +192,12 @@ impl Fleet {
             let young = ages.get(ages.len() / 10).copied().unwrap_or(now);
             self.seats.retain(|_, seat| seat.since > young);
         }
-        let seat = self.seats.entry(conversation).or_insert(super::Seat { target, since: now });
-        if seat.target != target {
-            *seat = super::Seat { target, since: now };
+        let seat = *self.seats.entry(conversation).or_insert(super::Seat { target, since: now });
+        // One slow answer that a hedge overtook is no reason to leave a warm prompt cache.
+        let is_shut = !matches!(self.standing(seat.target, now), Standing::Ready)
+            || self.slowness(seat.target, now).0;
+        if seat.target != target && (is_shut || now.since(seat.since) >= STEADY_AFTER) {
+            self.seats.insert(conversation, super::Seat { target, since: now });
         }
     }
 

@@ -1,0 +1,551 @@
+//! What must always hold? The invariants of engine.md section 5 that the laboratory can see, held
+//! after every step.
+//!
+//! I1 to I17 (but I11's policy, which the engine does not know), I20, I21, I25 to I27, I29 and I34
+//! are held here. I30, I33, I36 and I37 compare runs and are held in `suite/tests.rs`; I31 is held
+//! by `unbroken_engine::peers`. I18, I19, I22 to I24 are about continued streams. I28 and I35 are
+//! about exercise traffic and about drills in production, which do not exist; I32 holds by
+//! construction: the engine cannot wait for anything.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use unbroken_engine::call::{AttemptId, Command, Failure, Input};
+use unbroken_engine::cause::FailureCause;
+use unbroken_engine::event::{CellKind, ChangeReason, Event};
+use unbroken_engine::fleet::{Fleet, FleetConfig, TargetReport};
+use unbroken_engine::target::TargetId;
+use unbroken_engine::time::Timestamp;
+
+use super::canary::Canary;
+use super::provider::Wish;
+use super::script::Script;
+use super::world::Live;
+
+/// No breaker refuses for longer, and no health check keeps it so. Source: I3.
+const OPEN_MAX: Duration = Duration::from_secs(301);
+/// Hedges that the full bucket pays for, and then one call in twenty. Source: I16.
+const HEDGES_FREE: f64 = 10.0;
+const HEDGES_PER_CALL: f64 = 0.05;
+/// Calls may be retried this often on top of one in five. Source: I16, engine.md 4.8.
+const RETRIES_FREE: f64 = 10.0;
+/// Attempts of one call, stale connections replaced included.
+const ATTEMPTS_MAX: usize = 6 + 3;
+/// A conversation moves at most once in this time.
+const SEAT_KEPT_FOR: Duration = Duration::from_secs(300);
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which: `I1` to `I37`.
+    pub invariant: &'static str,
+    /// What happened.
+    pub what: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Violation {
+    pub(super) const fn of(invariant: &'static str, what: String, at: Timestamp) -> Self {
+        Self { invariant, what, at }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.at.since(Timestamp::ZERO).as_secs_f64();
+        write!(f, "{} at {at:.3} s: {}", self.invariant, self.what)
+    }
+}
+
+/// What was known of a target before a step.
+#[derive(Clone, Debug)]
+pub(super) struct Before {
+    target: Option<TargetId>,
+    report: Option<TargetReport>,
+}
+
+/// Holds the invariants of one run.
+#[derive(Debug)]
+pub(super) struct Checker {
+    names: Vec<String>,
+    /// Failures seen of each service since it was closed last, by replica and name.
+    failures: BTreeMap<(usize, String), u32>,
+    epochs: BTreeMap<(usize, u64), u64>,
+    calls: f64,
+    hedges: f64,
+    paid_retries: f64,
+    steps: u64,
+    /// Calls that a ramp should have got, and the variance of that, and those that it got.
+    ramp: (f64, f64, f64),
+    seats: BTreeMap<(usize, u64), (usize, Timestamp)>,
+    has_hints: bool,
+    replicas: f64,
+}
+
+fn hold(
+    invariant: &'static str,
+    holds: bool,
+    now: Timestamp,
+    what: impl FnOnce() -> String,
+) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(Violation { invariant, what: what(), at: now }) }
+}
+
+impl Checker {
+    pub(super) fn new(script: &Script) -> Self {
+        Self {
+            names: script.targets.iter().map(|target| target.name.clone()).collect(),
+            failures: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            calls: 0.0,
+            hedges: 0.0,
+            paid_retries: 0.0,
+            steps: 0,
+            ramp: (0.0, 0.0, 0.0),
+            seats: BTreeMap::new(),
+            has_hints: script.sharing,
+            replicas: script.replicas as f64,
+        }
+    }
+
+    pub(super) const fn begun(&mut self, _: &Wish) {
+        self.calls += 1.0;
+    }
+
+    /// Whether attempts under way should be counted now: not every time, it is dear.
+    pub(super) const fn wants_counts(&mut self) -> bool {
+        self.steps += 1;
+        self.steps % 97 == 0
+    }
+
+    pub(super) fn before(
+        &self,
+        live: &Live,
+        input: &Input,
+        fleet: &Fleet,
+        ids: &[TargetId],
+        now: Timestamp,
+    ) -> Before {
+        let attempt = match input {
+            Input::Failed { attempt, .. } => Some(*attempt),
+            Input::ClientGone => running(live),
+            Input::Connected { .. }
+            | Input::Alive { .. }
+            | Input::Content { .. }
+            | Input::Ended { .. }
+            | Input::Tick => None,
+        };
+        let started =
+            attempt.and_then(|attempt| live.starts.get(attempt.0.checked_sub(1)? as usize));
+        let target = started.and_then(|started| ids.get(started.target)).copied();
+        Before { target, report: target.and_then(|target| fleet.report_of(target, now)) }
+    }
+
+    /// I5, I6, I8: what a step taught the target.
+    pub(super) fn after(
+        &mut self,
+        before: Before,
+        input: &Input,
+        fleet: &Fleet,
+        _: &[TargetId],
+        now: Timestamp,
+        is_late_news: bool,
+    ) -> Result<(), Violation> {
+        let (Some(target), Some(old)) = (before.target, before.report) else { return Ok(()) };
+        let Some(new) = fleet.report_of(target, now) else { return Ok(()) };
+        if is_late_news {
+            return Ok(());
+        }
+        let told = || format!("{}: evidence {} -> {}", new.label, old.evidence, new.evidence);
+        match input {
+            Input::ClientGone => {
+                hold("I5", new.evidence <= old.evidence + 1e-9, now, told)?;
+            }
+            Input::Failed { cause, .. } if is_no_evidence(*cause) => {
+                hold("I6", new.evidence <= old.evidence + 1e-9, now, told)?;
+            }
+            Input::Failed { cause: FailureCause::TargetError { .. }, .. } => {
+                // One attempt less is under way, which is worth a part of the price.
+                let ended = f64::from(new.under_way + 1) / f64::from(old.under_way + 1).max(1.0);
+                let what = || format!("{}: price {} -> {}", new.label, old.price, new.price);
+                hold("I8", new.price >= old.price * ended - 1.0, now, what)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What the engine wants to be done.
+    pub(super) fn command(
+        &mut self,
+        live: &Live,
+        command: &Command,
+        fleet: &Fleet,
+        ids: &[TargetId],
+        config: &FleetConfig,
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        match command {
+            Command::Start { target, .. } => self.start(live, *target, fleet, ids, config, now),
+            Command::Relay { attempt } => {
+                let what = || format!("{attempt:?} is relayed after {:?}", live.relayed);
+                hold("I13", live.relayed.is_none_or(|relayed| relayed == *attempt), now, what)
+            }
+            Command::Cancel { .. } => Ok(()),
+            Command::Complete { attempt } => {
+                let what = || format!("{attempt:?} is complete, but did not end");
+                hold("I21", live.ended.contains(attempt), now, what)?;
+                let what = || format!("{} ends", live.terminals + 1);
+                hold("I20", live.terminals == 0 && live.relayed == Some(*attempt), now, what)?;
+                self.answered(live, *attempt, fleet, ids, now)
+            }
+            Command::Fail(failure) => {
+                let is_broken = matches!(failure, Failure::Broken { .. });
+                let what = || format!("{failure:?} after {:?}", live.relayed);
+                hold("I20", live.terminals == 0, now, what)?;
+                hold("I20", is_broken == live.relayed.is_some(), now, what)
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        live: &Live,
+        target: TargetId,
+        fleet: &Fleet,
+        ids: &[TargetId],
+        config: &FleetConfig,
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        let attempts = live.starts.len() + 1;
+        hold("I10", attempts <= ATTEMPTS_MAX, now, || format!("attempt {attempts}"))?;
+        let what = || "an attempt after content reached the client".to_owned();
+        hold("I14", live.relayed.is_none(), now, what)?;
+        if live.wish.effectful {
+            let was_processed = |started: &super::world::Started| {
+                started.cause.is_none_or(|cause| !cause.is_unprocessed())
+            };
+            let what = || "a request with effects is sent again".to_owned();
+            hold("I15", !live.starts.iter().any(was_processed), now, what)?;
+        }
+        let running = live.starts.iter().filter(|started| !started.is_over).count();
+        hold("I14", running <= 1, now, || format!("{running} attempts run already"))?;
+        let Some(report) = fleet.report_of(target, now) else { return Ok(()) };
+        self.seated(live, target, fleet, ids, now)?;
+        self.refusals(live, target, &report, fleet, ids, config, now)
+    }
+
+    /// I11, I25, I27: whether this target may be asked while others are there. The attempt is
+    /// admitted already, so its own probe and room are taken.
+    #[expect(clippy::too_many_arguments, reason = "one check, from everything that is known")]
+    fn refusals(
+        &mut self,
+        live: &Live,
+        target: TargetId,
+        report: &TargetReport,
+        fleet: &Fleet,
+        ids: &[TargetId],
+        config: &FleetConfig,
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        use CellKind::{Capacity, Family, Key, Model, Quota};
+        let forbidden = report
+            .refusal
+            .filter(|refusal| matches!(refusal.cell, Key | Model | Family | Quota | Capacity));
+        let is_own_probe =
+            forbidden.is_some_and(|refusal| refusal.cell == Key) && report.under_way > 0;
+        let what = || format!("{} is asked, but {forbidden:?}", report.label);
+        hold("I11", forbidden.is_none() || is_own_probe, now, what)?;
+        let forced = matches!(report.state, "forced_open" | "draining");
+        hold("I11", !forced, now, || format!("{} is asked, but forced", report.label))?;
+        let is_well = |id: &TargetId| {
+            let tried = live.starts.iter().any(|started| ids.get(started.target) == Some(id));
+            let other = fleet.report_of(*id, now);
+            *id != target
+                && !tried
+                && live.call.candidates().any(|candidate| candidate == *id)
+                && other.is_some_and(|other| {
+                    matches!(other.state, "closed" | "forced_closed")
+                        && other.refusal.is_none()
+                        && !other.is_degraded
+                })
+                && fleet.room_for(*id, live.wish.input_tokens, now)
+        };
+        let is_revisit = live.starts.iter().any(|started| ids.get(started.target) == Some(&target));
+        let somebody = ids.iter().find(|id| is_well(id)).filter(|_| !is_revisit);
+        let others = somebody.map(|id| self.name(ids, *id));
+        let what =
+            || format!("{} ({}) is asked, but {others:?} is well", report.label, report.state);
+        hold("I25", report.state != "open" || somebody.is_none(), now, what)?;
+        let has_room = report.under_way <= 1
+            || config.receiver.growth_floor_per_min == u32::MAX
+            || fleet.had_room_for(target, live.wish.input_tokens, now);
+        let what = || format!("{} has no room, but {others:?} has", report.label);
+        hold("I27", has_room || somebody.is_none(), now, what)?;
+        self.ramps(live, target, report, somebody.is_some(), now)
+    }
+
+    /// I26: a target in its ramp gets its share of the traffic that prefers it.
+    fn ramps(
+        &mut self,
+        live: &Live,
+        target: TargetId,
+        report: &TargetReport,
+        has_others: bool,
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        let is_first = live.starts.is_empty();
+        let first = live.call.candidates().next();
+        if !is_first || !has_others && first == Some(target) {
+            return Ok(());
+        }
+        if first == Some(target)
+            && let Some(share) = report.share_per_mille.filter(|share| *share < 1000)
+        {
+            self.ramp.2 += 1.0;
+            let share = f64::from(share) / 1000.0;
+            // What was picked tells how much was offered.
+            self.ramp.0 += share;
+            self.ramp.1 += share * (1.0 - share);
+        }
+        let (expected, variance, got) = self.ramp;
+        let bound = expected + 4.0 * variance.sqrt() + got * 0.75 + 12.0;
+        hold("I26", got <= bound, now, || format!("a ramp got {got} calls, {expected:.1} were due"))
+    }
+
+    fn answered(
+        &mut self,
+        live: &Live,
+        attempt: AttemptId,
+        fleet: &Fleet,
+        ids: &[TargetId],
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        let Some(conversation) = live.wish.conversation else { return Ok(()) };
+        let started = live.starts.get((attempt.0 as usize).saturating_sub(1));
+        let Some(place) = started.map(|started| started.target) else { return Ok(()) };
+        let name = (live.replica, conversation);
+        let Some((old, since)) = self.seats.get(&name).copied() else {
+            self.seats.insert(name, (place, now));
+            return Ok(());
+        };
+        // The rule by which conversations move.
+        let is_shut = !self.is_well(fleet, ids, old, now);
+        if old != place && (is_shut || now.since(since) >= SEAT_KEPT_FOR) {
+            self.seats.insert(name, (place, now));
+        }
+        Ok(())
+    }
+
+    fn is_well(&self, fleet: &Fleet, ids: &[TargetId], place: usize, now: Timestamp) -> bool {
+        let report = ids.get(place).and_then(|id| fleet.report_of(*id, now));
+        report.is_some_and(|report| {
+            matches!(report.state, "closed" | "forced_closed")
+                && report.refusal.is_none()
+                && !report.is_degraded
+        })
+    }
+
+    /// I29: a conversation goes to its seat first, while that is well and not long taken.
+    fn seated(
+        &self,
+        live: &Live,
+        target: TargetId,
+        fleet: &Fleet,
+        ids: &[TargetId],
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        let Some(conversation) = live.wish.conversation else { return Ok(()) };
+        let seat = self.seats.get(&(live.replica, conversation)).copied();
+        let Some((place, since)) = seat.filter(|_| live.starts.is_empty()) else { return Ok(()) };
+        let Some(seat) = ids.get(place).copied() else { return Ok(()) };
+        let is_free = self.is_well(fleet, ids, place, now)
+            && fleet.room_for(seat, live.wish.input_tokens, now)
+            && live.call.candidates().any(|candidate| candidate == seat);
+        let is_early = now.since(since) < SEAT_KEPT_FOR;
+        let what = || format!("conversation {conversation} leaves {}", self.name(ids, seat));
+        hold("I29", !is_free || !is_early || target == seat, now, what)
+    }
+
+    /// A call that goes on waits for something within its bounds; a relayed one is alone.
+    pub(super) fn waits(&self, live: &Live, now: Timestamp) -> Result<(), Violation> {
+        let deadline = live.call.deadline();
+        hold("I9", deadline.is_some(), now, || "a call goes on without a deadline".to_owned())?;
+        let what = || format!("{deadline:?} is beyond {:?}", live.ends);
+        hold("I12", deadline.is_none_or(|at| at <= live.ends), now, what)?;
+        hold("I20", live.terminals == 0, now, || "an end, but the call goes on".to_owned())?;
+        let running = live.starts.iter().filter(|started| !started.is_over).count();
+        let is_alone = live.relayed.is_none() || running == 1;
+        hold("I14", is_alone, now, || format!("{running} attempts run after content"))
+    }
+
+    pub(super) fn over(&self, live: &Live, now: Timestamp) -> Result<(), Violation> {
+        let what = || format!("{} ends", live.terminals);
+        let has_left = live.terminals == 0 && live.wish.leaves_after.is_some();
+        hold("I20", live.terminals <= 1, now, what)?;
+        hold("I9", live.terminals == 1 || has_left, now, what)?;
+        let late = now.since(live.ends);
+        hold("I12", late <= Duration::from_secs(6), now, || format!("{late:?} too late"))
+    }
+
+    pub(super) fn event(
+        &mut self,
+        replica: usize,
+        event: &Event,
+        now: Timestamp,
+        canary: Option<Canary>,
+    ) -> Result<(), Violation> {
+        match event {
+            Event::AttemptStarted { why, .. } => {
+                self.hedges += f64::from(u8::from(why.name() == "hedge"));
+                self.paid_retries += f64::from(u8::from(why.name() == "retry"));
+                let allowed = HEDGES_FREE + HEDGES_PER_CALL * self.calls + 1.0;
+                let what = || format!("{} hedges for {} calls", self.hedges, self.calls);
+                let allowed = allowed + HEDGES_FREE * (self.replicas - 1.0);
+                hold("I16", self.hedges <= allowed, now, what)?;
+                let allowed = self.replicas * RETRIES_FREE + 0.2 * self.calls + 1.0;
+                let what = || format!("{} retries for {} calls", self.paid_retries, self.calls);
+                hold("I16", self.paid_retries <= allowed, now, what)
+            }
+            Event::AttemptEnded { target, result, .. } => {
+                use unbroken_engine::event::AttemptResult::{Failed, LostRace};
+                if matches!(result, Failed(_) | LostRace) {
+                    *self.failures.entry((replica, target.to_string())).or_default() += 1;
+                }
+                Ok(())
+            }
+            Event::BreakerChanged { cell, name, change, reason } => {
+                let to = if canary == Some(Canary::WrongEdge) { "half_open" } else { change.to };
+                let is_known = is_edge(change.from, to, *reason);
+                let what = || format!("{name}: {} -> {to} ({})", change.from, reason.name());
+                hold("I1", is_known, now, what)?;
+                let key = (replica, name.to_string());
+                if *cell == CellKind::Serving && change.from == "closed" && change.to == "open" {
+                    let seen = self.failures.get(&key).copied().unwrap_or_default();
+                    let is_forced = matches!(reason, ChangeReason::Operator | ChangeReason::Peers);
+                    let what = || format!("{name} opens after {seen} failures");
+                    hold("I7", seen >= 2 || is_forced || self.has_hints, now, what)?;
+                }
+                if change.to == "closed" && *cell == CellKind::Serving {
+                    self.failures.remove(&key);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// I2, I3, I4, I17: the state of one replica's fleet.
+    pub(super) fn fleet(
+        &mut self,
+        replica: usize,
+        fleet: &Fleet,
+        ids: &[TargetId],
+        under_way: Option<&[u32]>,
+        config: &FleetConfig,
+        now: Timestamp,
+        canary: Option<Canary>,
+    ) -> Result<(), Violation> {
+        let (retries, hedges) = fleet.budgets();
+        let rich = || format!("{retries} retries, {hedges} thousandths of a hedge");
+        hold("I17", retries <= config.retry.budget.capacity, now, rich)?;
+        hold("I17", hedges <= config.hedge.capacity * 1000, now, rich)?;
+        for (place, id) in ids.iter().enumerate() {
+            let Some(report) = fleet.report_of(*id, now) else { continue };
+            let evidence =
+                if canary == Some(Canary::NoNumber) { f64::NAN } else { report.evidence };
+            let what = || format!("{}: evidence {evidence}, price {}", report.label, report.price);
+            let is_sane = (0.0..=2.6).contains(&evidence) && report.price.is_finite();
+            hold("I4", is_sane, now, what)?;
+            let epoch = self.epochs.entry((replica, place as u64)).or_default();
+            let what = || format!("{}: epoch {epoch} -> {}", report.label, report.epoch);
+            hold("I1", report.epoch >= *epoch, now, what)?;
+            *epoch = report.epoch;
+            if let Some(refusal) = report.refusal
+                && matches!(refusal.cell, CellKind::Serving | CellKind::Endpoint)
+                && !matches!(report.state, "forced_open" | "draining")
+            {
+                let wait = refusal.retry_at.since(now);
+                hold("I3", wait <= OPEN_MAX, now, || format!("{} for {wait:?}", report.label))?;
+            }
+            if let Some(expected) = under_way.and_then(|counts| counts.get(place)) {
+                let seen = report.under_way;
+                let what = || format!("{}: {seen} under way, {expected} run", report.label);
+                // A probe of its own is under way without a call.
+                hold("I2", seen <= expected + 1, now, what)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn reloaded(
+        &self,
+        before: &[Option<Timestamp>],
+        after: &[Option<Timestamp>],
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        hold("I34", before == after, now, || "a reload changed calls under way".to_owned())
+    }
+
+    pub(super) fn at_the_end(&self, open: usize, now: Timestamp) -> Result<(), Violation> {
+        hold("I9", open == 0, now, || format!("{open} calls never ended"))
+    }
+
+    /// I3, liveness: after half an hour without trouble everything is closed.
+    pub(super) fn alive(
+        &self,
+        fleet: &Fleet,
+        ids: &[TargetId],
+        now: Timestamp,
+    ) -> Result<(), Violation> {
+        for id in ids {
+            let Some(report) = fleet.report_of(*id, now) else { continue };
+            let is_serving = report.refusal.is_none_or(|refusal| {
+                matches!(refusal.cell, CellKind::Quota | CellKind::Model | CellKind::Family)
+            });
+            let is_well = matches!(report.state, "closed" | "ramp") && !report.is_degraded;
+            let what = || format!("{} is {}, {:?}", report.label, report.state, report.refusal);
+            hold("I3", is_serving && is_well, now, what)?;
+            hold("I2", report.under_way == 0, now, || format!("{} leaks", report.label))?;
+        }
+        Ok(())
+    }
+
+    fn name(&self, ids: &[TargetId], id: TargetId) -> String {
+        let place = ids.iter().position(|known| *known == id);
+        place.and_then(|place| self.names.get(place)).cloned().unwrap_or_default()
+    }
+}
+
+fn running(live: &Live) -> Option<AttemptId> {
+    let place = live.starts.iter().position(|started| !started.is_over)?;
+    Some(AttemptId(u32::try_from(place).ok()? + 1))
+}
+
+/// Failures that must never count against a service.
+const fn is_no_evidence(cause: FailureCause) -> bool {
+    matches!(
+        cause,
+        FailureCause::RateLimited { .. }
+            | FailureCause::QuotaExhausted { .. }
+            | FailureCause::PolicyRefused { .. }
+            | FailureCause::TargetCannot(_)
+    )
+}
+
+/// Source: engine.md 4.4.
+fn is_edge(from: &str, to: &str, reason: ChangeReason) -> bool {
+    if matches!(reason, ChangeReason::Operator | ChangeReason::Reload) {
+        return true;
+    }
+    matches!(
+        (from, to),
+        ("closed", "open")
+            | ("open", "half_open")
+            | ("half_open", "half_open" | "ramp" | "open" | "closed")
+            | ("ramp", "closed" | "open")
+    ) || (from == "open" && to == "closed" && reason == ChangeReason::HealthCheck)
+        || (to == "closed" && reason == ChangeReason::Censored)
+}
