@@ -466,7 +466,15 @@ impl Call {
                     let cause = if now >= limit { cause } else { self.out_of_time(attempt) };
                     (now >= limit || now >= self.ends).then_some((attempt.id, cause))
                 });
-                if let Some((id, cause)) = late {
+                if let Some((id, FailureCause::Silent)) = late
+                    && now < self.ends
+                    && self.running.len() == 1
+                    && let Some(by) = self.more_time(fleet, id, now)
+                {
+                    if let Some(attempt) = self.running(id) {
+                        attempt.content_by = by;
+                    }
+                } else if let Some((id, cause)) = late {
                     self.commands.push_back(Command::Cancel { attempt: id });
                     self.failed(fleet, id, cause, now);
                     // Both may be late at once.

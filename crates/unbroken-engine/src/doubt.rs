@@ -97,8 +97,12 @@ impl Doubts {
         self.refused = Recent::default();
     }
 
-    /// The target answered a request.
-    pub fn answered(&mut self) {
+    /// The target answered a request that it was sent at `sent_at`. What it began before it refused
+    /// another says nothing.
+    pub fn answered(&mut self, sent_at: Timestamp) {
+        if self.refused.0.iter().flatten().any(|(_, at)| sent_at < *at) {
+            return;
+        }
         self.refused = Recent::default();
         self.blamed_for = self.blamed_for.saturating_sub(1);
         if self.blamed_for == 0 {
@@ -128,7 +132,8 @@ mod tests {
 
     #[test]
     fn an_answer_or_an_agreement_between_them_restores_belief() {
-        for restore in [Doubts::answered, Doubts::agreed] {
+        let answered: fn(&mut Doubts) = |doubts| doubts.answered(at(2));
+        for restore in [answered, Doubts::agreed] {
             let mut doubts = Doubts::default();
             assert_eq!(doubts.refused(1, at(1)), Verdict::Believe);
             assert_eq!(doubts.refused(2, at(2)), Verdict::Believe);
@@ -147,10 +152,12 @@ mod tests {
         assert!(!doubts.disagreed(4, at(4)), "already");
         assert_eq!(doubts.refused(9, at(5)), Verdict::Blame);
         for _ in 0..19 {
-            doubts.answered();
+            doubts.answered(at(5));
         }
         assert_eq!(doubts.refused(10, at(6)), Verdict::Blame);
-        doubts.answered();
+        doubts.answered(at(5));
+        assert_eq!(doubts.refused(10, at(6)), Verdict::Blame, "sent before it refused");
+        doubts.answered(at(6));
         assert_eq!(doubts.refused(11, at(6)), Verdict::Believe);
         assert!(!doubts.disagreed(12, at(7)), "and disagreements count anew");
     }

@@ -28,6 +28,7 @@ use crate::event::{CellKind, ChangeReason, Event, Health};
 use crate::health::{HealthConfig, SyntheticConfig};
 use crate::hedge::{HedgeBudget, HedgeConfig};
 use crate::latency::{Latency, Peak};
+use crate::pace::Pace;
 use crate::random::Random;
 use crate::receiver::{Receiver, ReceiverConfig};
 use crate::retry_budget::{RetryBudget, RetryBudgetConfig};
@@ -145,6 +146,8 @@ pub(crate) struct Permits {
     endpoint: Option<Permit>,
     serving: Permit,
     key: Permit,
+    /// What the attempt was taken to send.
+    tokens: u32,
 }
 
 impl Permits {
@@ -180,6 +183,10 @@ pub struct TargetReport {
     pub is_degraded: bool,
     /// The evidence against its service, as a share of what trips.
     pub evidence: f64,
+    /// Whether nothing speaks against sending to it.
+    pub is_ready: bool,
+    /// Whether a probe of it, its key or its endpoint is in flight.
+    pub is_probing: bool,
     /// The share of its traffic that it gets while it recovers, in thousandths.
     pub share_per_mille: Option<u32>,
     /// Attempts under way.
@@ -220,7 +227,6 @@ struct ServingCell {
     overload: Cooldown,
     slowness: Slowness,
     latency: Latency,
-    peak: Peak,
     receiver: Receiver,
     doubts: Doubts,
     probed_at: Timestamp,
@@ -231,6 +237,8 @@ struct TargetCell {
     spec: TargetSpec,
     capacity: Cooldown,
     last_failure: Option<FailureCause>,
+    peak: Peak,
+    pace: Pace,
     used_at: Timestamp,
     asked_at: Timestamp,
     /// Since when it is not in the configuration any more.
@@ -343,6 +351,8 @@ impl Fleet {
             spec: spec.clone(),
             capacity: Cooldown::default(),
             last_failure: None,
+            peak: Peak::default(),
+            pace: Pace::default(),
             used_at: now,
             asked_at: Timestamp::ZERO,
             retired_at: None,
@@ -378,6 +388,13 @@ impl Fleet {
             is_degraded: self.serving_cell(&cell.spec).is_some_and(|c| c.slowness.is_degraded(now)),
             evidence: self.serving_cell(&cell.spec).map_or(0.0, |c| c.breaker.level(now)),
             under_way: self.serving_cell(&cell.spec).map_or(0, |c| c.receiver.under_way()),
+            is_ready: matches!(self.standing(id, now), Standing::Ready),
+            is_probing: self
+                .breakers(id)
+                .unwrap_or_default()
+                .into_iter()
+                .flatten()
+                .any(|b| b.is_probing(now)),
             share_per_mille: match self.standing(id, now) {
                 Standing::Share(share) => Some(share),
                 Standing::Ready | Standing::Probe | Standing::Refused { .. } => None,
@@ -441,6 +458,7 @@ impl Fleet {
     ) -> Option<Permits> {
         let cell = self.targets.get_mut(&target)?;
         cell.asked_at = now;
+        cell.pace.sent(tokens, now);
         let spec = cell.spec.clone();
         let endpoint = self.endpoints.get_mut(&spec.endpoint)?.breaker.admit(now);
         let key = self.keys.get_mut(&spec.key)?.breaker.admit(now);
@@ -461,7 +479,7 @@ impl Fleet {
         );
         self.emit_change(CellKind::Key, spec.key.clone(), key.1, ChangeReason::Probing);
         self.emit_change(CellKind::Serving, spec.label, serving.1, ChangeReason::Probing);
-        Some(Permits { endpoint: Some(endpoint.0), serving: serving.0, key: key.0 })
+        Some(Permits { endpoint: Some(endpoint.0), serving: serving.0, key: key.0, tokens })
     }
 
     /// Tells whoever collects the events.
@@ -525,7 +543,6 @@ impl Fleet {
             overload: Cooldown::default(),
             slowness: Slowness::default(),
             latency: Latency::default(),
-            peak: Peak::default(),
             receiver: Receiver::default(),
             doubts: Doubts::default(),
             probed_at: now,

@@ -54,6 +54,7 @@ pub mod fleet;
 pub mod health;
 pub mod hedge;
 pub mod latency;
+pub mod pace;
 pub mod peers;
 pub mod random;
 pub mod receiver;

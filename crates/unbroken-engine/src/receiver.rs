@@ -66,7 +66,7 @@ impl Receiver {
     pub fn had_room(&self, config: &ReceiverConfig, tokens: u32, now: Timestamp) -> bool {
         let before = Self {
             under_way: self.under_way.saturating_sub(1),
-            minute: (self.minute - f64::from(tokens)).max(0.0),
+            minute: (self.minute - 2.0 * f64::from(tokens)).max(0.0),
             ..self.clone()
         };
         before.has_room(config, tokens, now)

@@ -4,7 +4,7 @@
 //! time now and then to show that it is quick again. Five quick answers in a row end it.
 //!
 //! ```text
-//! slow      first content later than clamp(4 * median, 2 s, half the limit)
+//! slow      first content later than clamp(4 * median, 2 s, half the limit or 2 * median)
 //! sum      += ln(p1 / p0) for a slow answer, ln((1-p1)/(1-p0)) for a quick one, never below 0
 //!             p0 = clamp(baseline, 2 %, 13 %), p1 = 40 %
 //! degraded  when sum >= 5: two slow answers in a row
@@ -39,7 +39,9 @@ const TRIAL_EVERY_MAX: Duration = Duration::from_secs(15);
 #[must_use]
 pub fn threshold(median: Duration, limit: Duration) -> Duration {
     let floor = Duration::from_secs(2);
-    (median * 4).clamp(floor.min(limit / 2), limit / 2)
+    // Who thinks for long is not late.
+    let ceiling = (limit / 2).max(median * 2);
+    (median * 4).clamp(floor.min(ceiling), ceiling)
 }
 
 /// What is known about the slowness of one model at one endpoint.
@@ -214,7 +216,8 @@ mod tests {
         let s = Duration::from_secs;
         assert_eq!(threshold(s(1), s(10)), s(4));
         assert_eq!(threshold(Duration::from_millis(100), s(10)), s(2));
-        assert_eq!(threshold(s(9), s(10)), s(5));
-        assert_eq!(threshold(s(9), s(2)), s(1));
+        assert_eq!(threshold(s(2), s(10)), s(5));
+        assert_eq!(threshold(s(9), s(10)), s(18), "nine seconds are usual");
+        assert_eq!(threshold(Duration::from_millis(100), s(2)), s(1));
     }
 }

@@ -117,7 +117,7 @@ impl Checker {
     /// Whether attempts under way should be counted now: not every time, it is dear.
     pub(super) const fn wants_counts(&mut self) -> bool {
         self.steps += 1;
-        self.steps % 97 == 0
+        self.steps.is_multiple_of(97)
     }
 
     pub(super) fn before(
@@ -266,11 +266,7 @@ impl Checker {
             *id != target
                 && !tried
                 && live.call.candidates().any(|candidate| candidate == *id)
-                && other.is_some_and(|other| {
-                    matches!(other.state, "closed" | "forced_closed")
-                        && other.refusal.is_none()
-                        && !other.is_degraded
-                })
+                && other.is_some_and(|other| other.is_ready && !other.is_degraded)
                 && fleet.room_for(*id, live.wish.input_tokens, now)
         };
         let is_revisit = live.starts.iter().any(|started| ids.get(started.target) == Some(&target));
@@ -341,11 +337,7 @@ impl Checker {
 
     fn is_well(&self, fleet: &Fleet, ids: &[TargetId], place: usize, now: Timestamp) -> bool {
         let report = ids.get(place).and_then(|id| fleet.report_of(*id, now));
-        report.is_some_and(|report| {
-            matches!(report.state, "closed" | "forced_closed")
-                && report.refusal.is_none()
-                && !report.is_degraded
-        })
+        report.is_some_and(|report| report.is_ready && !report.is_degraded)
     }
 
     /// I29: a conversation goes to its seat first, while that is well and not long taken.
@@ -445,8 +437,7 @@ impl Checker {
         ids: &[TargetId],
         under_way: Option<&[u32]>,
         config: &FleetConfig,
-        now: Timestamp,
-        canary: Option<Canary>,
+        (now, canary): (Timestamp, Option<Canary>),
     ) -> Result<(), Violation> {
         let (retries, hedges) = fleet.budgets();
         let rich = || format!("{retries} retries, {hedges} thousandths of a hedge");

@@ -175,7 +175,7 @@ impl Tally {
         let runs = self.runs.max(1) as f64;
         let mut wrong = Vec::new();
         let mut at_most = |name: &str, value: f64, limit: Option<f64>| {
-            if let Some(limit) = limit.filter(|limit| !(value <= *limit)) {
+            if let Some(limit) = limit.filter(|limit| value.is_nan() || value > *limit) {
                 wrong.push(format!("{name} is {value:.4}, at most {limit} was expected"));
             }
         };

@@ -16,11 +16,16 @@ use unbroken_engine::random::Random;
 use unbroken_engine::target::{TargetId, TargetSpec, Tier, TierOrder};
 use unbroken_engine::time::Timestamp;
 
+mod arrivals;
+mod notes;
+mod operator;
+mod second;
+
 use super::arm::Arm;
 use super::canary::Canary;
 use super::invariants::{Checker, Violation};
 use super::provider::{Memory, Scene, Steps, Wish, strikes, unit};
-use super::script::{Act, Ailment, Script, Timed};
+use super::script::{Act, Ailment, Script, TargetScript, Timed};
 use super::tally::Tally;
 use crate::fault::Fault;
 use crate::simulator::settings;
@@ -235,21 +240,6 @@ impl<'a> World<'a> {
         self.script.length + if self.play.liveness { LIVENESS } else { Duration::ZERO }
     }
 
-    fn next_arrival(&mut self, number: usize) {
-        let (from, until, factor) = self.script.load.burst;
-        let now_s = self.since_start().as_secs_f64();
-        let is_burst = !self.play.quiet && (from..until).contains(&now_s);
-        let is_over = self.since_start() >= self.script.length;
-        let rate = if is_over { 0.2 } else { self.play.rate };
-        let rate = rate * if is_burst { factor } else { 1.0 };
-        let Some(replica) = self.replicas.get_mut(number) else { return };
-        let gap = -libm::log(unit(&mut replica.arrivals).max(1e-12)) / rate;
-        let next = self.now + Duration::from_secs_f64(gap);
-        if next.since(Timestamp::ZERO) < self.end_of_calls() {
-            self.at(next, Step::Arrive { replica: number });
-        }
-    }
-
     fn take(&mut self, step: Step) -> Result<(), Violation> {
         match step {
             Step::Arrive { replica } => {
@@ -307,111 +297,6 @@ impl<'a> World<'a> {
             live.tick_at = at;
             self.at(Timestamp::from_nanos(at), Step::Tick { call });
         }
-    }
-
-    fn arrive(&mut self, number: usize) -> Result<(), Violation> {
-        let at_s = self.since_start().as_secs_f64();
-        let Some(replica) = self.replicas.get_mut(number) else { return Ok(()) };
-        replica.arrived += 1;
-        let seed = mix(self.play.seed, number as u64, replica.arrived);
-        let load = &self.script.load;
-        let wish = Wish::draw(load, seed, at_s);
-        let routes = load.routes.len().max(1);
-        let route = ((wish.draw * routes as f64) as usize).min(routes - 1);
-        let tiers = self.tiers(number, route);
-        let kind = match (wish.whole, wish.reasoning) {
-            (true, _) => Kind::Whole,
-            (false, true) => Kind::ReasoningStream,
-            (false, false) => Kind::Stream,
-        };
-        let mut limits = self.limits;
-        if self.play.canary == Some(Canary::TooLong) {
-            limits.total *= 2;
-        }
-        let ask = Ask {
-            input_tokens: wish.input_tokens,
-            conversation: wish.conversation.filter(|_| self.play.canary != Some(Canary::Wanders)),
-            fingerprint: seed,
-            effect: if wish.effectful && self.play.canary != Some(Canary::EffectsTwice) {
-                Effect::Effectful
-            } else {
-                Effect::Pure
-            },
-            ..Ask::new("chat", tiers, limits, kind)
-        };
-        let now = self.now;
-        let Some(replica) = self.replicas.get_mut(number) else { return Ok(()) };
-        let call = replica.fleet.begin(&ask, now);
-        self.checker.begun(&wish);
-        let index = self.calls.len() as u32;
-        self.calls.push(Some(Box::new(Live {
-            call,
-            replica: number,
-            begun: now,
-            ends: now + self.limits.total,
-            wish,
-            route,
-            starts: Vec::new(),
-            relayed: None,
-            ended: Vec::new(),
-            terminals: 0,
-            tick_at: u64::MAX,
-        })));
-        if let Some(after) = wish.leaves_after {
-            self.at(now + after, Step::Leave { call: index });
-        }
-        self.perform(index)
-    }
-
-    /// The tiers of a route, from the targets that are configured now.
-    fn tiers(&self, number: usize, route: usize) -> Vec<Tier> {
-        let name = self.script.load.routes.get(route);
-        let now = self.since_start();
-        let Some(replica) = self.replicas.get(number) else { return Vec::new() };
-        let mut tiers: Vec<(u32, Tier)> = Vec::new();
-        for (place, target) in self.script.targets.iter().enumerate() {
-            let is_on_route = target.route.as_ref().is_none_or(|route| Some(route) == name);
-            let is_there = now >= Duration::from_secs(target.from_s);
-            if !is_on_route || !is_there || self.removed.get(place) == Some(&true) {
-                continue;
-            }
-            let Some(id) = replica.ids.get(place) else { continue };
-            let rank = target.tier.unwrap_or(100 + place as u32);
-            match tiers.iter_mut().find(|(number, _)| *number == rank) {
-                Some((_, tier)) => tier.targets.push((*id, 1)),
-                None => {
-                    let targets = vec![(*id, 1)];
-                    tiers.push((rank, Tier { targets, order: TierOrder::Balanced }));
-                }
-            }
-        }
-        tiers.sort_by_key(|(rank, _)| *rank);
-        if self.play.arm == Arm::Oracle {
-            // Stable: among the well ones the order stays.
-            tiers.sort_by_key(|(_, tier)| {
-                tier.targets.iter().any(|(id, _)| {
-                    replica.ids.iter().position(|known| known == id).is_some_and(|t| self.is_ill(t))
-                })
-            });
-        }
-        let mut tiers: Vec<Tier> = tiers.into_iter().map(|(_, tier)| tier).collect();
-        if self.play.arm == Arm::NoFailover {
-            tiers.truncate(1);
-        }
-        tiers
-    }
-
-    /// Whether anything is wrong with a target now.
-    fn is_ill(&self, target: usize) -> bool {
-        !self.play.quiet
-            && self.script.ailments.iter().any(|timed| {
-                self.concerns(timed, target) && strikes(timed, self.since_start(), 0, 0.0)
-            })
-    }
-
-    fn concerns(&self, timed: &Timed, target: usize) -> bool {
-        let name = self.script.targets.get(target).map(|target| &target.name);
-        name.is_some_and(|name| timed.targets.contains(name))
     }
 
     fn tell(&mut self, index: u32, input: Input) -> Result<(), Violation> {
@@ -485,31 +370,7 @@ impl<'a> World<'a> {
                     self.now,
                 )?;
             }
-            match command {
-                Command::Start { attempt, target } => self.start(index, attempt, target),
-                Command::Relay { attempt } => {
-                    live.relayed = Some(attempt);
-                    let (begun, wish) = (live.begun, live.wish);
-                    self.relayed(begun, &wish);
-                }
-                Command::Cancel { attempt } => {
-                    if let Some(started) = started(&mut live.starts, attempt) {
-                        started.is_over = true;
-                    }
-                }
-                Command::Complete { attempt } => {
-                    if let Some(started) = started(&mut live.starts, attempt) {
-                        started.is_over = true;
-                    }
-                    live.terminals += 1;
-                    live.terminals += u32::from(self.play.canary == Some(Canary::EndsTwice));
-                    self.ended(index, None);
-                }
-                Command::Fail(failure) => {
-                    live.terminals += 1;
-                    self.ended(index, Some(failure));
-                }
-            }
+            self.obey(index, &command);
         }
         let Some(slot) = self.calls.get_mut(index as usize) else { return Ok(()) };
         if let Some(live) = slot
@@ -530,6 +391,36 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    /// Does one thing.
+    fn obey(&mut self, index: u32, command: &Command) {
+        let Some(Some(live)) = self.calls.get_mut(index as usize) else { return };
+        match *command {
+            Command::Start { attempt, target } => self.start(index, attempt, target),
+            Command::Relay { attempt } => {
+                live.relayed = Some(attempt);
+                let (begun, wish) = (live.begun, live.wish);
+                self.relayed(begun, &wish);
+            }
+            Command::Cancel { attempt } => {
+                if let Some(started) = started(&mut live.starts, attempt) {
+                    started.is_over = true;
+                }
+            }
+            Command::Complete { attempt } => {
+                if let Some(started) = started(&mut live.starts, attempt) {
+                    started.is_over = true;
+                }
+                live.terminals += 1;
+                live.terminals += u32::from(self.play.canary == Some(Canary::EndsTwice));
+                self.ended(index, None);
+            }
+            Command::Fail(failure) => {
+                live.terminals += 1;
+                self.ended(index, Some(failure));
+            }
+        }
+    }
+
     fn start(&mut self, index: u32, attempt: AttemptId, target: TargetId) {
         let now_s = self.since_start().as_secs_f64();
         let Some(Some(live)) = self.calls.get(index as usize) else { return };
@@ -539,7 +430,7 @@ impl<'a> World<'a> {
         let Some(replica) = self.replicas.get(number) else { return };
         let Some(place) = replica.ids.iter().position(|id| *id == target) else { return };
         let report = replica.fleet.report_of(target, self.now);
-        let is_probe = report.is_some_and(|report| report.state == "half_open");
+        let is_probe = report.is_some_and(|report| report.is_probing);
         self.share(place);
         let (struck, steps) = self.play_attempt(place, &wish, attempt, number, now_s);
         let Some(Some(live)) = self.calls.get_mut(index as usize) else { return };
@@ -592,310 +483,6 @@ impl<'a> World<'a> {
         }
     }
 
-    fn relayed(&mut self, begun: Timestamp, wish: &Wish) {
-        let at = begun.since(Timestamp::ZERO);
-        let is_window =
-            if self.play.quiet { true } else { (self.window.0..self.window.1).contains(&at) };
-        if is_window && !wish.whole && !wish.reasoning {
-            self.tally.first.add(self.now.since(begun).as_secs_f64() * 1000.0);
-        }
-    }
-
-    fn ended(&mut self, index: u32, failure: Option<Failure>) {
-        let Some(Some(live)) = self.calls.get(index as usize) else { return };
-        let begun = live.begun.since(Timestamp::ZERO);
-        if begun >= self.script.length {
-            return;
-        }
-        if live.wish.bad {
-            self.tally.bad_calls += 1;
-            return;
-        }
-        let is_window = !self.play.quiet && (self.window.0..self.window.1).contains(&begun);
-        let tally = &mut self.tally;
-        tally.calls += 1;
-        tally.call_attempts += live.starts.len() as u64;
-        tally.window_calls += u64::from(is_window);
-        let answered = failure.is_none();
-        tally.answered += u64::from(answered);
-        tally.broken += u64::from(matches!(failure, Some(Failure::Broken { .. })));
-        if !answered {
-            tally.error_after.add(self.now.since(live.begun).as_secs_f64() * 1000.0);
-        }
-        if let Some((calls, good)) = self.hours.get_mut((begun.as_secs() / 3600) as usize) {
-            *calls += 1;
-            *good += u64::from(answered);
-        }
-        if self.script.load.routes.len() > 1 && live.route + 1 == self.script.load.routes.len() {
-            tally.last_route += 1;
-            let is_moved = live.starts.len() > 1
-                || live.starts.first().is_some_and(|first| {
-                    let route = self.script.load.routes.get(live.route);
-                    let targets = self.script.targets.iter();
-                    let mut own = targets.enumerate().filter(|(_, t)| t.route.as_ref() == route);
-                    own.next().is_some_and(|(place, _)| place != first.target)
-                });
-            tally.moved += u64::from(is_moved);
-        }
-    }
-
-    /// What happens every second: health checks, probes, replicas, and a look at the primary.
-    fn second(&mut self) {
-        for number in 0..self.replicas.len() {
-            self.check_health(number);
-            self.probe(number);
-        }
-        let second = self.since_start().as_secs();
-        if self.script.sharing && second % 2 == 0 && self.store_is_up {
-            self.share_hints();
-        }
-        self.look_at_primary();
-        if self.since_start() < self.end_of_calls() + Duration::from_secs(120) {
-            self.at(self.now + Duration::from_secs(1), Step::Second);
-        }
-    }
-
-    fn check_health(&mut self, number: usize) {
-        let now = self.now;
-        loop {
-            let Some(replica) = self.replicas.get_mut(number) else { return };
-            let Ok(endpoint) = replica.fleet.next_health_check(now) else { return };
-            let target = replica.specs.iter().position(|spec| spec.endpoint == endpoint);
-            let Some(target) = target else { return };
-            let is_gone = !self.play.quiet
-                && self.script.ailments.iter().any(|timed| {
-                    self.concerns(timed, target)
-                        && strikes(timed, self.since_start(), number, 0.5)
-                        && matches!(
-                            timed.ailment,
-                            Ailment::Fault(
-                                Fault::Refuse
-                                    | Fault::BlackHole
-                                    | Fault::DnsFailure
-                                    | Fault::DnsStall { .. }
-                                    | Fault::TlsFailure
-                                    | Fault::Reset
-                            )
-                        )
-                });
-            let health = if is_gone { Health::Ill } else { Health::Well };
-            let wait = if is_gone { self.config.health.timeout } else { Duration::from_millis(50) };
-            self.at(now + wait, Step::HealthResult { replica: number, target, health });
-        }
-    }
-
-    fn probe(&mut self, number: usize) {
-        let now = self.now;
-        for _ in 0..self.script.targets.len() {
-            let Some(replica) = self.replicas.get_mut(number) else { return };
-            let Ok(id) = replica.fleet.next_synthetic(now) else { return };
-            let Some(target) = replica.ids.iter().position(|known| *known == id) else { return };
-            self.tally.synthetic += 1;
-            let wish = Wish {
-                output_tokens: 1,
-                input_tokens: 20,
-                ..Wish::draw(&self.script.load, mix(self.play.seed, now.as_nanos(), 7), 0.0)
-            };
-            let wish = Wish { whole: false, reasoning: false, bad: false, ..wish };
-            let now_s = self.since_start().as_secs_f64();
-            let (_, steps) = self.play_attempt(target, &wish, AttemptId(1), number, now_s);
-            let verdict = steps.iter().find_map(|(at, input)| match input {
-                Input::Content { .. } | Input::Ended { .. } => Some((*at, None)),
-                Input::Failed { cause, .. } => Some((*at, Some(*cause))),
-                _ => None,
-            });
-            let limit = self.limits.first_token;
-            let (at, cause) = verdict
-                .filter(|(at, _)| *at < limit)
-                .unwrap_or((limit, Some(FailureCause::Silent)));
-            self.at(now + at, Step::Probed { replica: number, target, cause });
-        }
-    }
-
-    fn share_hints(&mut self) {
-        let now = self.now;
-        let mut all = Vec::new();
-        for (number, replica) in self.replicas.iter_mut().enumerate() {
-            replica.version += 1;
-            for hint in replica.fleet.hints(number as u64, replica.version, now) {
-                if !replica.board.is_contradicted(&hint, now) {
-                    all.push(hint);
-                }
-            }
-        }
-        for (number, replica) in self.replicas.iter_mut().enumerate() {
-            for hint in &all {
-                replica.board.hear(hint.clone(), Duration::ZERO, now);
-            }
-            replica.board.forget_stale(now);
-            let board = std::mem::take(&mut replica.board);
-            replica.fleet.hear(&board, number as u64, now);
-            replica.board = board;
-        }
-    }
-
-    fn look_at_primary(&mut self) {
-        let (now, until) = (self.now, self.window.1);
-        if self.recovered || self.play.quiet || self.since_start() < until {
-            return;
-        }
-        let Some(replica) = self.replicas.first() else { return };
-        // The most preferred one that was ill.
-        let is_ailing = |(_, target): &(usize, &super::script::TargetScript)| {
-            self.script.ailments.iter().any(|timed| timed.targets.contains(&target.name))
-        };
-        let primary = self.script.targets.iter().enumerate().find(is_ailing);
-        let is_back = primary.is_none_or(|(place, _)| {
-            let report = replica.ids.get(place).and_then(|id| replica.fleet.report_of(*id, now));
-            report.is_some_and(|report| {
-                let is_used = matches!(report.state, "closed" | "forced_closed");
-                is_used && report.refusal.is_none() && !report.is_degraded
-            })
-        });
-        let after = self.since_start().saturating_sub(until).as_secs_f64();
-        if is_back || self.since_start() >= self.script.length {
-            self.recovered = true;
-            self.tally.recover_s.push(after);
-        }
-    }
-
-    fn act(&mut self, place: usize) -> Result<(), Violation> {
-        let Some(action) = self.script.actions.get(place) else { return Ok(()) };
-        let now = self.now;
-        let before: Vec<_> = self.deadlines();
-        match &action.what {
-            Act::Reload => {
-                for replica in &mut self.replicas {
-                    replica.fleet.reconfigure(self.config);
-                }
-            }
-            Act::ReloadOther => {
-                self.config.breaker.detector = DetectorConfig::sequential(5_000);
-                self.limits.first_token = Duration::from_secs(12);
-                for replica in &mut self.replicas {
-                    replica.fleet.reconfigure(self.config);
-                }
-            }
-            Act::Remove { target } => {
-                let gone = self.script.targets.iter().position(|known| known.name == *target);
-                if let Some(removed) = gone.and_then(|gone| self.removed.get_mut(gone)) {
-                    *removed = true;
-                }
-                for replica in &mut self.replicas {
-                    let kept: Vec<TargetSpec> = replica
-                        .specs
-                        .iter()
-                        .enumerate()
-                        .filter(|(place, _)| self.removed.get(*place) != Some(&true))
-                        .map(|(_, spec)| spec.clone())
-                        .collect();
-                    replica.fleet.keep_only(&kept, now);
-                }
-            }
-            Act::Store { up } => self.store_is_up = *up,
-            Act::Pause { ms } => self.frozen_until = now + Duration::from_millis(*ms),
-            Act::Force { target, how } => {
-                let forced = match how.as_str() {
-                    "open" => Some(Forced::Open),
-                    "closed" => Some(Forced::Closed),
-                    "drain" => Some(Forced::Drain),
-                    _ => None,
-                };
-                for replica in &mut self.replicas {
-                    // A name that is not there is the scenario's mistake, seen by its pass line.
-                    let _ = replica.fleet.force(target, forced, now);
-                }
-            }
-        }
-        if self.play.canary == Some(Canary::ReloadChangesCalls)
-            && let Some(live) = self.calls.iter_mut().rev().flatten().next()
-            && let Some(replica) = self.replicas.get_mut(live.replica)
-        {
-            live.call.handle(&mut replica.fleet, Input::ClientGone, now);
-        }
-        if !self.play.checked {
-            return Ok(());
-        }
-        self.checker.reloaded(&before, &self.deadlines(), now)
-    }
-
-    /// The deadlines of all calls under way: what a reload must not change.
-    fn deadlines(&self) -> Vec<Option<Timestamp>> {
-        self.calls.iter().rev().take(2_000).flatten().map(|live| live.call.deadline()).collect()
-    }
-
-    /// Takes in what the engines say about themselves.
-    fn collect_events(&mut self) -> Result<(), Violation> {
-        for number in 0..self.replicas.len() {
-            loop {
-                let Some(replica) = self.replicas.get_mut(number) else { break };
-                let Some(event) = replica.fleet.next_event() else { break };
-                self.notice(number, &event);
-                if self.play.checked {
-                    self.checker.event(number, &event, self.now, self.play.canary)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn notice(&mut self, number: usize, event: &Event) {
-        let is_ailing = |name: &str| {
-            self.script
-                .ailments
-                .iter()
-                .any(|timed| timed.targets.iter().any(|target| target == name))
-        };
-        let now = self.since_start();
-        let is_on = !self.play.quiet && now >= self.window.0;
-        let keeps_off = match event {
-            Event::BreakerChanged { cell: CellKind::Serving, name, change, .. } => {
-                let is_trip = change.to == "open" && change.from == "closed";
-                if is_trip {
-                    self.tally.trips += 1;
-                    let is_quiet = self.play.quiet || now < self.window.0;
-                    self.tally.false_trips += u64::from(is_quiet);
-                }
-                is_trip && is_ailing(name)
-            }
-            Event::BreakerChanged { change, .. } => change.to == "open",
-            Event::CellBlocked { .. } => true,
-            Event::SlownessChanged { name, is_degraded } => *is_degraded && is_ailing(name),
-            Event::AttemptStarted { why, .. } => {
-                self.tally.hedges += u64::from(why.name() == "hedge");
-                false
-            }
-            _ => false,
-        };
-        if keeps_off && is_on && !self.detected && number == 0 {
-            self.detected = true;
-            self.tally.detect_calls.push(self.tally.window_calls as f64);
-            let length = self.window.1.saturating_sub(self.window.0).as_secs_f64();
-            let since = now.saturating_sub(self.window.0).as_secs_f64();
-            self.tally.detect_share.push(since / length.max(1e-9));
-        }
-        if self.play.checked && self.play.canary.is_none() {
-            self.note(number, event);
-        }
-    }
-
-    fn note(&mut self, number: usize, event: &Event) {
-        let is_dull = matches!(
-            event,
-            Event::AttemptEnded { result: AttemptResult::Answered, .. }
-                | Event::HealthChecked { .. }
-        );
-        if is_dull {
-            return;
-        }
-        if self.trace.len() >= TRACE_MAX {
-            self.trace.pop_front();
-        }
-        // Formatted only when it is shown would be cheaper; a run with checks is not timed.
-        let at = self.now.since(Timestamp::ZERO).as_secs_f64();
-        self.trace.push_back(format!("{at:>10.3} s  replica {number}  {event:?}"));
-    }
-
     fn hash_in(&mut self, command: &Command, call: u32) {
         let word = match command {
             Command::Start { attempt, .. } => 1 + u64::from(attempt.0),
@@ -934,7 +521,7 @@ impl<'a> World<'a> {
             let counts = wants_counts.then_some(under_way.as_slice());
             let (fleet, ids) = (&replica.fleet, &replica.ids);
             let canary = self.play.canary;
-            self.checker.fleet(number, fleet, ids, counts, &self.config, self.now, canary)?;
+            self.checker.fleet(number, fleet, ids, counts, &self.config, (self.now, canary))?;
         }
         Ok(())
     }
@@ -972,7 +559,7 @@ impl<'a> World<'a> {
 impl Replica {
     fn new(script: &Script, config: FleetConfig, play: Play, number: usize) -> Self {
         let mut fleet = Fleet::new(config, mix(play.seed, 1_000 + number as u64, 0));
-        let spec = |target: &super::script::TargetScript| TargetSpec {
+        let spec = |target: &TargetScript| TargetSpec {
             label: target.name.as_str().into(),
             endpoint: target.endpoint.as_deref().unwrap_or(&target.name).into(),
             model: target.model.as_deref().unwrap_or(&target.name).into(),

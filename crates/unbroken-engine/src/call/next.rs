@@ -8,7 +8,7 @@ use super::{
 };
 use crate::breaker::Standing;
 use crate::cause::Remedy;
-use crate::choose::{Pick, View, pick, untried_and_admitted};
+use crate::choose::{Pick, View, pick, pick_hedge, untried_and_admitted};
 use crate::deadline::Limits;
 use crate::doubt::Verdict;
 use crate::target::is_same_model;
@@ -17,6 +17,8 @@ use crate::target::is_same_model;
 /// have succeeded meanwhile.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
+/// A shot in the dark gets so many times the usual limit: slow is better than nothing.
+const IN_THE_DARK: u32 = 3;
 /// Larger inputs make dear probes, in tokens. Source: engine.md 4.4 (T5).
 const PROBE_INPUT_MAX: u32 = 8_192;
 
@@ -106,11 +108,7 @@ impl Call {
         self.told = Some(attempt);
         self.doubted = Some(index);
         let views = self.views(fleet, now);
-        let own = self.candidates.get(index).map(|candidate| candidate.target);
-        let other = views.iter().enumerate().position(|(place, view)| {
-            let target = self.candidates.get(place).map(|candidate| candidate.target);
-            !view.tried && matches!(view.standing, Standing::Ready) && target != own
-        });
+        let other = pick_hedge(&views);
         match other.filter(|_| self.attempts_left(fleet) > 0 && fleet.budget.withdraw()) {
             Some(other) => self.start(fleet, other, Why::Doubt, &views, now),
             None => self.tell(fleet, attempt, now),
@@ -198,7 +196,7 @@ impl Call {
             Pick::Send(index) if self.is_shut(index, &views) => {
                 self.panic(fleet, index, &views, now)
             }
-            Pick::Send(index) if self.may_fail_over(fleet) => {
+            Pick::Send(index) if self.may_fail_over(fleet, index, now) => {
                 let why = if self.trail.is_empty() { Why::First } else { Why::Failover };
                 self.start(fleet, index, why, &views, now);
             }
@@ -235,15 +233,41 @@ impl Call {
         self.wait_for_anybody(fleet, soonest(views).unwrap_or(self.ends), now);
     }
 
-    /// The first failover of a call is free; every further one is paid from the budget.
-    fn may_fail_over(&mut self, fleet: &mut Fleet) -> bool {
+    /// The first failover of a call is free, and so is one to a target that nothing speaks
+    /// against; every other one is paid from the budget.
+    fn may_fail_over(&mut self, fleet: &mut Fleet, index: usize, now: Timestamp) -> bool {
         if self.trail.is_empty() {
             return true;
         }
         self.failovers += 1;
+        let is_trusted =
+            self.candidates.get(index).is_some_and(|c| fleet.is_trusted(c.target, now));
         // What never reached a target costs no target anything.
         let was_sent = self.trail.iter().filter(|tried| !is_unsent(tried.cause)).count();
-        self.failovers == 1 || was_sent <= 1 || fleet.budget.withdraw()
+        self.failovers == 1 || was_sent <= 1 || is_trusted || fleet.budget.withdraw()
+    }
+
+    /// More time for an attempt that is late, when giving it up would help nobody: everybody else
+    /// is shut, or could not be paid for. Slow is better than nothing, within bounds.
+    pub(super) fn more_time(
+        &self,
+        fleet: &Fleet,
+        id: AttemptId,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let attempt = self.running.iter().find(|attempt| attempt.id == id)?;
+        let views = self.views(fleet, now);
+        let is_for_nothing = match pick(&views, false) {
+            Pick::Later(_) | Pick::Nobody => true,
+            Pick::Send(index) | Pick::Revisit(index) => {
+                let next = self.candidates.get(index)?;
+                let is_free = self.failovers == 0 || fleet.is_trusted(next.target, now);
+                !is_free && fleet.budget.left() == 0
+            }
+        };
+        let dark = self.limits.first_content(self.kind) * IN_THE_DARK;
+        let by = (attempt.started + dark).min(self.ends);
+        (is_for_nothing && by > now).then_some(by)
     }
 
     fn refuse_retry(&mut self, fleet: &mut Fleet, now: Timestamp) {
@@ -359,7 +383,8 @@ impl Call {
         let by = Limits::first_content_by(limit, behind, now, self.ends);
         // A probe that nobody stands behind is a shot in the dark: the client should hear soon
         // that everything is down.
-        if self.is_shut(index, views) { by.min(now + limit) } else { by }
+        let dark = self.limits.first_content(kind) * IN_THE_DARK;
+        if self.is_shut(index, views) { by.min(now + dark) } else { by }
     }
 
     pub(super) fn views(&self, fleet: &Fleet, now: Timestamp) -> Vec<View> {

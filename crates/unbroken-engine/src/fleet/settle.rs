@@ -79,12 +79,12 @@ impl Fleet {
         let Some(cell) = self.targets.get_mut(&target) else { return };
         cell.capacity.succeeded();
         cell.last_failure = None;
+        cell.peak.answered(sample.first, now);
         let spec = cell.spec.clone();
         let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
         serving.receiver.ended();
         serving.receiver.answered();
-        serving.doubts.answered();
-        serving.peak.answered(sample.first, now);
+        serving.doubts.answered(now - sample.took);
         serving.latency.add(sample.kind, sample.input_tokens, sample.first);
         let (speed, usual) = (sample.tokens_per_s(), serving.latency.median_speed());
         if let Some(speed) = speed {
@@ -106,12 +106,13 @@ impl Fleet {
             self.censored(target, permits, now);
             return;
         }
-        let Some(spec) = self.spec(target).cloned() else { return };
+        let Some(cell) = self.targets.get_mut(&target) else { return };
+        cell.peak.failed(None, now);
+        let spec = cell.spec.clone();
         self.endpoint_unknown(&spec, &mut permits, now);
         self.key_unknown(&spec, permits, now);
         let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
         serving.receiver.ended();
-        serving.peak.failed(None, now);
         let permit = permits.serving;
         let change = serving.breaker.failed(permit, LOST_RACE, None, now, &mut self.random);
         self.emit_change(CellKind::Serving, spec.label.clone(), change, ChangeReason::LostRace);
@@ -212,10 +213,12 @@ impl Fleet {
         let blame = cause.blame();
         if blame != Blame::Nobody {
             cell.last_failure = Some(cause);
+            // A failure is never cheap, however fast it came (I8).
+            cell.peak.failed(cause.retry_after(), now);
         }
         let spec = cell.spec.clone();
         self.attempt_ended(&spec);
-        self.settle_price(&spec, cause, now);
+        self.settle_load(&spec, cause, now);
         if blame == Blame::Key && self.keys_are_innocent(&spec.endpoint, now) {
             self.keys_incident_goes_on(&spec, now);
             self.endpoint_works(&spec, &mut permits, now);
@@ -226,7 +229,7 @@ impl Fleet {
         self.settle_endpoint(&spec, &mut permits, cause, now);
         self.settle_key(&spec, permits, cause, now);
         self.settle_serving(&spec, permits, cause, now);
-        self.block(target, &spec, cause, now);
+        self.block(target, &spec, permits.tokens, cause, now);
     }
 
     fn settle_endpoint(
@@ -345,22 +348,26 @@ impl Fleet {
         }
     }
 
-    /// A failure is never cheap, however fast it came (I8).
-    fn settle_price(&mut self, spec: &TargetSpec, cause: FailureCause, now: Timestamp) {
+    fn settle_load(&mut self, spec: &TargetSpec, cause: FailureCause, now: Timestamp) {
         let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
-        if cause.blame() != Blame::Nobody {
-            serving.peak.failed(cause.retry_after(), now);
-        }
         if matches!(cause, FailureCause::Overloaded { .. }) {
             serving.receiver.overloaded(now);
         }
     }
 
     /// Blocks the cell that the cause names until a known time.
-    fn block(&mut self, target: TargetId, spec: &TargetSpec, cause: FailureCause, now: Timestamp) {
+    fn block(
+        &mut self,
+        target: TargetId,
+        spec: &TargetSpec,
+        tokens: u32,
+        cause: FailureCause,
+        now: Timestamp,
+    ) {
         let (cell, kind, name, config, asked) = match cause.blame() {
             Blame::Capacity { retry_after } => {
                 let Some(cell) = self.targets.get_mut(&target) else { return };
+                cell.pace.refused(tokens, now);
                 let config = CooldownConfig::RATE_LIMIT;
                 (&mut cell.capacity, CellKind::Capacity, capacity_name(spec), config, retry_after)
             }

@@ -11,6 +11,8 @@ use crate::slowness;
 ///
 /// Source: engine.md 4.6.
 const STEADY_AFTER: Duration = Duration::from_secs(300);
+/// Less evidence than this share of what trips is no reason for caution.
+const TRUSTED: f64 = 0.3;
 /// A retired target is refused with this wait.
 const RETIRED_FOR: Duration = Duration::from_secs(3_600);
 
@@ -94,7 +96,9 @@ impl Fleet {
     #[must_use]
     pub fn room_for(&self, target: TargetId, tokens: u32, now: Timestamp) -> bool {
         let receiver = self.serving_of(target).map(|cell| &cell.receiver);
+        let pace = self.targets.get(&target).map(|cell| &cell.pace);
         receiver.is_none_or(|receiver| receiver.has_room(&self.config.receiver, tokens, now))
+            && pace.is_none_or(|pace| pace.fits(tokens, now))
     }
 
     /// Whether so many tokens fitted before the last attempt was started.
@@ -106,9 +110,9 @@ impl Fleet {
 
     /// What the target's first content costs at the moment.
     pub(crate) fn price(&self, target: TargetId, now: Timestamp) -> f64 {
-        self.serving_of(target).map_or(0.0, |cell| {
-            (cell.peak.millis(now) + 1.0) * f64::from(cell.receiver.under_way() + 1)
-        })
+        let peak = self.targets.get(&target).map_or(0.0, |cell| cell.peak.millis(now));
+        let under_way = self.serving_of(target).map_or(0, |cell| cell.receiver.under_way());
+        (peak + 1.0) * f64::from(under_way + 1)
     }
 
     /// The limit on the target's first content.
@@ -199,6 +203,12 @@ impl Fleet {
         if seat.target != target && (is_shut || now.since(seat.since) >= STEADY_AFTER) {
             self.seats.insert(conversation, super::Seat { target, since: now });
         }
+    }
+
+    /// Whether there is little evidence against it: sending to it does no harm.
+    pub(crate) fn is_trusted(&self, target: TargetId, now: Timestamp) -> bool {
+        let is_ready = matches!(self.standing(target, now), Standing::Ready);
+        is_ready && self.serving_of(target).is_none_or(|cell| cell.breaker.level(now) < TRUSTED)
     }
 
     /// The target that a conversation is at, and since when.
