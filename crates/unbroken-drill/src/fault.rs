@@ -53,6 +53,8 @@ pub enum Fault {
     UnsupportedParameter,
     /// The prompt is too long for this target.
     ContextTooLong,
+    /// The request is refused for reasons of content policy.
+    PolicyRefused,
     /// The client's own request is refused with a 400.
     InvalidRequest,
     /// A 200 with nothing in it.
@@ -78,11 +80,17 @@ pub enum Fault {
         /// How the connection ends. Default: reset.
         #[serde(default)]
         how: CutKind,
+        /// Whether half of the next event is sent before. Default: no.
+        #[serde(default)]
+        inside_event: bool,
     },
     /// The stream ends cleanly, but the answer does not.
     NoEnd {
         /// After so many words.
         after_words: u32,
+        /// Whether half of the next event is sent before. Default: no.
+        #[serde(default)]
+        inside_event: bool,
     },
     /// The stream stops moving.
     Stall {
@@ -92,7 +100,7 @@ pub enum Fault {
         #[serde(default)]
         pings: bool,
     },
-    /// A chunk that cannot be read.
+    /// A chunk that cannot be read, in the place of the next one; the rest is fine.
     Malformed {
         /// After so many words.
         after_words: u32,
@@ -102,6 +110,20 @@ pub enum Fault {
         /// After so many words.
         after_words: u32,
     },
+    /// Everything is said, but the last events of the stream never come (the last one: `[DONE]`,
+    /// `message_stop`).
+    LastEventsMissing {
+        /// How many are missing. Default: one.
+        #[serde(default = "one")]
+        events: u32,
+        /// How the stream ends instead. Default: cleanly.
+        #[serde(default)]
+        then: StreamEnd,
+    },
+}
+
+const fn one() -> u32 {
+    1
 }
 
 impl Fault {
@@ -134,4 +156,30 @@ pub enum CutKind {
     Reset,
     /// By closing, without the body's last chunk.
     Close,
+}
+
+/// What happens after the last byte of a stream that was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamEnd {
+    /// The body ends as HTTP says.
+    #[default]
+    Clean,
+    /// The connection closes, without the body's last chunk.
+    Close,
+    /// The connection is reset.
+    Reset,
+    /// Nothing, and the connection stays open.
+    Silence,
+    /// Only pings.
+    Pings,
+}
+
+impl From<CutKind> for StreamEnd {
+    fn from(how: CutKind) -> Self {
+        match how {
+            CutKind::Reset => Self::Reset,
+            CutKind::Close => Self::Close,
+        }
+    }
 }

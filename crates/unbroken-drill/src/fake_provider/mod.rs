@@ -1,10 +1,12 @@
 //! A provider that fails on command: three dialects on one loopback port.
 //!
 //! It answers in numbered words (`w1 w2 … w60`), so that a lost, repeated or reordered word is seen
-//! exactly, and behaves otherwise as the recordings of real providers do. It shares no code with the
-//! gateway's own dialects: who judges must not share the blind spots of the judged.
+//! exactly, and behaves otherwise as the recordings of real providers do: asked anew it says the
+//! same again, whoever it is; asked for the rest of an answer it goes on, starts again or refuses, as
+//! its [`Manner`] says. It shares no code with the gateway's own dialects: who judges must not share
+//! the blind spots of the judged.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,12 +21,22 @@ use crate::background;
 use crate::fault::Fault;
 
 mod answer;
+mod conversation;
 mod dialect;
+mod manner;
+mod play;
+mod refuse;
 mod serve;
+mod tape;
 mod tls;
 mod words;
 
 pub use dialect::FakeDialect;
+pub use manner::{Continues, Manner, Prefill, Said, Says};
+pub use tape::Tape;
+
+use conversation::Begun;
+use words::Asked;
 
 /// The journal keeps this many entries; older ones are dropped.
 const JOURNAL_MAX: usize = 100_000;
@@ -79,6 +91,26 @@ const fn everybody() -> u32 {
     1000
 }
 
+/// The manner of a model, as commanded.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mannered {
+    model: String,
+    manner: Manner,
+}
+
+/// What a request asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// An answer.
+    Anew,
+    /// The rest of an answer, by an assistant's message at the end.
+    Prefill,
+    /// The rest of an answer, by a user's message that says so.
+    Continue,
+}
+
 /// One request as the fake provider saw it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
@@ -90,7 +122,9 @@ pub struct Entry {
     pub model: String,
     /// Whether it asked for a stream.
     pub stream: bool,
-    /// What happened to it: `answered`, the fault's name, or `rejected`.
+    /// Whether it asked for a new answer or for the rest of one.
+    pub wish: Wish,
+    /// What happened to it: `answered`, the fault's name, `prefill_refused`, or `rejected`.
     pub outcome: String,
     /// Words that were sent.
     pub words_sent: u32,
@@ -127,6 +161,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Inner {
     armed: Vec<Armed>,
+    manners: BTreeMap<String, Manner>,
+    tapes: BTreeMap<String, Tape>,
     journal: VecDeque<Entry>,
     /// Entries that were dropped from the journal's front.
     dropped: usize,
@@ -202,6 +238,23 @@ impl FakeProvider {
     /// Nothing is wrong with this model any more.
     pub fn heal_model(&self, model: &str) {
         self.state.disarm(Some(model));
+    }
+
+    /// From now on a model speaks like this; `*` are all models without a manner of their own.
+    pub fn set_manner(&self, model: &str, manner: Manner) {
+        self.state.inner().manners.insert(model.to_owned(), manner);
+    }
+
+    /// From now on a model's streams are played from a tape.
+    pub fn set_tape(&self, model: &str, tape: Tape) {
+        self.state.inner().tapes.insert(model.to_owned(), tape);
+    }
+
+    /// Forgets the manner and the tape of a model.
+    pub fn forget(&self, model: &str) {
+        let mut inner = self.state.inner();
+        inner.manners.remove(model);
+        inner.tapes.remove(model);
     }
 
     /// Connections that were accepted so far.
@@ -282,21 +335,35 @@ impl State {
         Some(armed.fault)
     }
 
+    fn manner(&self, model: &str) -> Manner {
+        let inner = self.inner();
+        inner.manners.get(model).or_else(|| inner.manners.get("*")).cloned().unwrap_or_default()
+    }
+
+    fn tape(&self, model: &str) -> Option<Tape> {
+        self.inner().tapes.get(model).cloned()
+    }
+
     /// Writes a journal entry; the number finds it again.
-    fn note(&self, dialect: FakeDialect, model: &str, stream: bool, outcome: &str) -> usize {
+    fn note(&self, dialect: FakeDialect, asked: &Asked, outcome: &str) -> usize {
         let at_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut inner = self.inner();
         if inner.journal.len() >= JOURNAL_MAX {
             inner.journal.pop_front();
             inner.dropped += 1;
         }
-        let (model, outcome) = (model.to_owned(), outcome.to_owned());
+        let wish = match asked.begun {
+            None => Wish::Anew,
+            Some(Begun::Prefill { .. }) => Wish::Prefill,
+            Some(Begun::Asked { .. }) => Wish::Continue,
+        };
         inner.journal.push_back(Entry {
             at_ms,
             dialect,
-            model,
-            stream,
-            outcome,
+            model: asked.model.clone(),
+            stream: asked.stream,
+            wish,
+            outcome: outcome.to_owned(),
             words_sent: 0,
             client_left: false,
         });
@@ -311,3 +378,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answering, fault_name, models, whole};
 use super::dialect::FakeDialect;
-use super::{Armed, State};
+use super::words::Asked;
+use super::{Armed, Mannered, State};
 use crate::background;
 use crate::fault::Fault;
 
@@ -162,7 +163,7 @@ async fn answer(
     line: Line,
 ) -> io::Result<Outgoing> {
     if !has_key(headers, state.config.key.as_deref()) {
-        state.note(dialect, "", false, "rejected");
+        state.note(dialect, &Asked::default(), "rejected");
         let kind =
             if dialect == FakeDialect::Gemini { "UNAUTHENTICATED" } else { "authentication_error" };
         let error = dialect.error(401, kind, "invalid_api_key", "Incorrect API key provided");
@@ -171,16 +172,17 @@ async fn answer(
     let asked = match dialect.read(path, body) {
         Ok(asked) => asked,
         Err(rejection) => {
-            state.note(dialect, "", false, "rejected");
+            state.note(dialect, &Asked::default(), "rejected");
             let error = dialect.error(rejection.status, rejection.kind, "", &rejection.message);
             return Ok(whole(rejection.status, "application/json", error.to_string()));
         }
     };
     let fault = state.strike(&asked.model);
     let outcome = fault.map_or_else(|| "answered".to_owned(), fault_name);
-    let entry = state.note(dialect, &asked.model, asked.stream, &outcome);
+    let entry = state.note(dialect, &asked, &outcome);
     let leaving = Leaving { state: state.clone(), entry, is_done: false };
-    let answering = Answering { state, dialect, asked, entry, line };
+    let manner = state.manner(&asked.model);
+    let answering = Answering { state, dialect, asked, manner, entry, line };
     let answered = answering.respond(fault).await;
     leaving.done();
     answered
@@ -214,7 +216,7 @@ fn has_key(headers: &HeaderMap, key: Option<&str>) -> bool {
     [bearer, header("x-api-key"), header("x-goog-api-key")].contains(&Some(key))
 }
 
-/// `PUT /fake/fault`, `DELETE /fake/fault`, `GET /fake/journal`.
+/// `PUT` and `DELETE /fake/fault`, `PUT /fake/manner`, `GET` and `DELETE /fake/journal`.
 fn command(
     method: &Method,
     path: &str,
@@ -233,6 +235,13 @@ fn command(
             state.disarm(None);
             whole(204, "text/plain", "")
         }
+        (&Method::PUT, "/fake/manner") => match serde_json::from_slice::<Mannered>(body) {
+            Ok(Mannered { model, manner }) => {
+                state.inner().manners.insert(model, manner);
+                whole(204, "text/plain", "")
+            }
+            Err(error) => whole(400, "text/plain", error.to_string()),
+        },
         (&Method::GET, "/fake/journal") => {
             let journal = serde_json::to_string(&state.inner().journal).unwrap_or_default();
             whole(200, "application/json", journal)

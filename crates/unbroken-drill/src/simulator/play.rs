@@ -137,10 +137,12 @@ impl Playing {
             Fault::SlowTokens { ms } => {
                 self.answer(FIRST_TOKEN, Duration::from_millis(u64::from(ms)), stream);
             }
-            Fault::CutStream { after_words, .. } | Fault::NoEnd { after_words } => {
+            Fault::CutStream { after_words, .. } | Fault::NoEnd { after_words, .. } => {
                 self.broken(after_words, stream, Some(FailureCause::Truncated));
             }
             Fault::Stall { after_words, pings } => self.stall(after_words, pings, stream),
+            // Everything that counts is there.
+            Fault::LastEventsMissing { .. } => self.answer(FIRST_TOKEN, GAP, stream),
             Fault::Malformed { after_words } => {
                 self.broken(after_words, stream, Some(FailureCause::Malformed));
             }
@@ -158,6 +160,7 @@ impl Playing {
             | Fault::ModelGone
             | Fault::UnsupportedParameter
             | Fault::ContextTooLong
+            | Fault::PolicyRefused
             | Fault::InvalidRequest
             | Fault::Empty200
             | Fault::ErrorIn200 => {
@@ -196,6 +199,7 @@ pub(crate) fn cause_of(fault: Fault) -> Option<FailureCause> {
         Fault::ModelGone => FailureCause::ModelGone,
         Fault::UnsupportedParameter => FailureCause::TargetCannot(Limitation::Feature),
         Fault::ContextTooLong => FailureCause::TargetCannot(Limitation::Context),
+        Fault::PolicyRefused => FailureCause::PolicyRefused { status: 400 },
         Fault::InvalidRequest => FailureCause::InvalidRequest { status: 400 },
         Fault::Empty200 => FailureCause::EmptyAnswer,
         Fault::ErrorIn200 => FailureCause::TargetError { status: 500 },
@@ -211,7 +215,8 @@ pub(crate) fn cause_of(fault: Fault) -> Option<FailureCause> {
         | Fault::NoEnd { .. }
         | Fault::Stall { .. }
         | Fault::Malformed { .. }
-        | Fault::ErrorEvent { .. } => return None,
+        | Fault::ErrorEvent { .. }
+        | Fault::LastEventsMissing { .. } => return None,
     })
 }
 

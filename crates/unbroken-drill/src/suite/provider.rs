@@ -251,7 +251,7 @@ impl Scene<'_> {
             }
             Fault::SlowTokens { ms } => self.answer(1.0, f64::from(ms) / 1000.0 / GAP),
             Fault::JsonInsteadOfStream => self.answer(1.0, 0.0),
-            Fault::CutStream { after_words, .. } | Fault::NoEnd { after_words } => {
+            Fault::CutStream { after_words, .. } | Fault::NoEnd { after_words, .. } => {
                 self.broken(after(after_words), Some(FailureCause::Truncated))
             }
             Fault::Malformed { after_words } => {

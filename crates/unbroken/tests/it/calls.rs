@@ -66,9 +66,9 @@ fn invisible() -> Vec<Fault> {
         Fault::ContextTooLong,
         Fault::Empty200,
         Fault::ErrorIn200,
-        Fault::CutStream { after_words: 0, how: CutKind::Reset },
-        Fault::CutStream { after_words: 0, how: CutKind::Close },
-        Fault::NoEnd { after_words: 0 },
+        Fault::CutStream { after_words: 0, how: CutKind::Reset, inside_event: false },
+        Fault::CutStream { after_words: 0, how: CutKind::Close, inside_event: false },
+        Fault::NoEnd { after_words: 0, inside_event: false },
         Fault::Stall { after_words: 0, pings: true },
         Fault::Malformed { after_words: 0 },
         Fault::ErrorEvent { after_words: 0 },
@@ -94,8 +94,8 @@ async fn every_failure_before_the_first_content_is_invisible_in_streams() {
 #[tokio::test]
 async fn every_failure_is_invisible_in_whole_answers() {
     let in_the_middle = [
-        Fault::CutStream { after_words: 20, how: CutKind::Reset },
-        Fault::NoEnd { after_words: 20 },
+        Fault::CutStream { after_words: 20, how: CutKind::Reset, inside_event: false },
+        Fault::NoEnd { after_words: 20, inside_event: false },
         Fault::Stall { after_words: 20, pings: false },
         Fault::Malformed { after_words: 20 },
     ];
@@ -112,9 +112,9 @@ async fn every_failure_is_invisible_in_whole_answers() {
 #[tokio::test]
 async fn a_stream_that_breaks_after_its_content_ends_in_an_error_and_never_well() {
     for fault in [
-        Fault::CutStream { after_words: 20, how: CutKind::Reset },
-        Fault::CutStream { after_words: 20, how: CutKind::Close },
-        Fault::NoEnd { after_words: 20 },
+        Fault::CutStream { after_words: 20, how: CutKind::Reset, inside_event: false },
+        Fault::CutStream { after_words: 20, how: CutKind::Close, inside_event: false },
+        Fault::NoEnd { after_words: 20, inside_event: false },
         Fault::Malformed { after_words: 20 },
         Fault::ErrorEvent { after_words: 20 },
     ] {

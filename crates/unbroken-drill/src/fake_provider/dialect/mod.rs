@@ -1,0 +1,180 @@
+//! The dialects as a provider speaks them: requests in, events and bodies out.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::words::{Asked, Content};
+
+mod chat;
+mod gemini;
+mod messages;
+
+/// A dialect of the fake provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FakeDialect {
+    /// `POST /v1/chat/completions`.
+    OpenaiChat,
+    /// `POST /v1/messages`.
+    AnthropicMessages,
+    /// `POST /v1beta/models/{model}:generateContent`.
+    Gemini,
+}
+
+/// A stream, event by event.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Script {
+    /// Before the first content.
+    pub(super) prelude: Vec<String>,
+    /// One per word, or the pieces of tool calls.
+    pub(super) content: Vec<String>,
+    /// After the last content.
+    pub(super) end: Vec<String>,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Debug)]
+pub(super) struct Rejection {
+    pub(super) status: u16,
+    pub(super) kind: &'static str,
+    pub(super) message: String,
+}
+
+impl Rejection {
+    pub(super) fn invalid(message: &str) -> Self {
+        let message = message.to_owned();
+        Self { status: 400, kind: "invalid_request_error", message }
+    }
+}
+
+impl FakeDialect {
+    /// Reads a request as strictly as the real API does.
+    pub(super) fn read(self, path: &str, body: &[u8]) -> Result<Asked, Rejection> {
+        let body: Value = serde_json::from_slice(body)
+            .map_err(|_| Rejection::invalid("We could not parse the JSON body of your request."))?;
+        match self {
+            Self::OpenaiChat => chat::read(&body),
+            Self::AnthropicMessages => messages::read(&body),
+            Self::Gemini => gemini::read(path, &body),
+        }
+    }
+
+    /// How an assistant's message at the end is refused.
+    pub(super) fn refuse_prefill(self) -> Rejection {
+        match self {
+            Self::OpenaiChat | Self::AnthropicMessages => Rejection::invalid(
+                "This model does not support assistant message prefill. The conversation must end \
+                 with a user message.",
+            ),
+            Self::Gemini => Rejection {
+                kind: "INVALID_ARGUMENT",
+                ..Rejection::invalid(
+                    "Please ensure that multiturn requests end with a user role or a function \
+                     response.",
+                )
+            },
+        }
+    }
+
+    /// An error body.
+    pub(super) fn error(self, status: u16, kind: &str, code: &str, message: &str) -> Value {
+        match self {
+            Self::OpenaiChat => json!({ "error": {
+                "message": message, "type": kind, "param": null,
+                "code": if code.is_empty() { Value::Null } else { code.into() },
+            }}),
+            Self::AnthropicMessages => json!({
+                "type": "error", "error": { "type": kind, "message": message },
+                "request_id": "req_fake",
+            }),
+            Self::Gemini => json!({ "error": {
+                "code": status, "message": message, "status": kind,
+            }}),
+        }
+    }
+
+    /// An error event inside a stream.
+    pub(super) fn error_event(self) -> String {
+        match self {
+            Self::OpenaiChat => {
+                let error = self.error(500, "server_error", "", "The server had an error");
+                format!("data: {error}\n\n")
+            }
+            Self::AnthropicMessages => {
+                let error = self.error(529, "overloaded_error", "", "Overloaded");
+                format!("event: error\ndata: {error}\n\n")
+            }
+            Self::Gemini => {
+                let error = self.error(503, "UNAVAILABLE", "", "The model is overloaded.");
+                format!("data: {error}\r\n\r\n")
+            }
+        }
+    }
+
+    /// An event whose JSON is broken.
+    pub(super) const fn broken_event(self) -> &'static str {
+        match self {
+            Self::OpenaiChat => "data: {\"choices\": [{\"delta\": \n\n",
+            Self::AnthropicMessages => {
+                "event: content_block_delta\ndata: {\"type\": \"content_block_delta\", \"index\n\n"
+            }
+            Self::Gemini => "data: {\"candidates\": [{\"content\r\n\r\n",
+        }
+    }
+
+    /// A sign of life.
+    pub(super) const fn ping(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::Gemini => ": ping\n\n",
+            Self::AnthropicMessages => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        }
+    }
+
+    /// A whole answer.
+    pub(super) fn whole(self, asked: &Asked, content: &Content) -> Value {
+        match self {
+            Self::OpenaiChat => chat::whole(asked, content),
+            Self::AnthropicMessages => messages::whole(asked, content),
+            Self::Gemini => gemini::whole(asked, content),
+        }
+    }
+
+    /// A stream.
+    pub(super) fn script(self, asked: &Asked, content: &Content) -> Script {
+        match self {
+            Self::OpenaiChat => chat::stream(asked, content),
+            Self::AnthropicMessages => messages::stream(asked, content),
+            Self::Gemini => gemini::stream(asked, content),
+        }
+    }
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn items<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn owned(value: Option<&Value>) -> Option<String> {
+    value.and_then(Value::as_str).map(ToOwned::to_owned)
+}
+
+/// One text or a list of them.
+fn texts(value: Option<&Value>) -> Vec<String> {
+    match value {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(list)) => list.iter().filter_map(|text| owned(Some(text))).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The text of a message's content, string or parts.
+fn content_text(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().map(|part| text(part, "text")).collect(),
+        _ => String::new(),
+    }
+}
