@@ -148,6 +148,32 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The call to which it happened, if it happened to one.
+    #[must_use]
+    pub const fn call(&self) -> Option<u64> {
+        match self {
+            Self::AttemptStarted { call, .. }
+            | Self::AttemptDelivered { call, .. }
+            | Self::AttemptEnded { call, .. }
+            | Self::CallWaits { call, .. }
+            | Self::RetryRefused { call }
+            | Self::HedgeDecided { call, .. }
+            | Self::CallThrottled { call }
+            | Self::CallEnded { call, .. } => Some(*call),
+            Self::BreakerChanged { .. }
+            | Self::CellBlocked { .. }
+            | Self::SlownessChanged { .. }
+            | Self::LocalFault { .. }
+            | Self::KeysCleared { .. }
+            | Self::KeyDead { .. }
+            | Self::TargetBlamed { .. }
+            | Self::ModelWithdrawn { .. }
+            | Self::HealthChecked { .. } => None,
+        }
+    }
+}
+
 /// Why an attempt was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {

@@ -183,6 +183,8 @@ pub struct TargetReport {
     pub is_degraded: bool,
     /// The evidence against its service, as a share of what trips.
     pub evidence: f64,
+    /// Whether it is out of the configuration: what is under way ends, nothing new begins.
+    pub is_retired: bool,
     /// Whether nothing speaks against sending to it.
     pub is_ready: bool,
     /// Whether a probe of it, its key or its endpoint is in flight.
@@ -316,6 +318,12 @@ impl Fleet {
         }
     }
 
+    /// The settings that hold now.
+    #[must_use]
+    pub const fn config(&self) -> &FleetConfig {
+        &self.config
+    }
+
     /// Begins a call.
     pub fn begin(&mut self, ask: &Ask, now: Timestamp) -> Call {
         self.next_call += 1;
@@ -361,6 +369,11 @@ impl Fleet {
         id
     }
 
+    /// Every target that is known.
+    pub fn specs(&self) -> impl Iterator<Item = &TargetSpec> {
+        self.targets.values().map(|cell| &cell.spec)
+    }
+
     /// Attempts that the retry budget still pays for, and hedges, in thousandths.
     #[must_use]
     pub const fn budgets(&self) -> (u32, u32) {
@@ -388,6 +401,7 @@ impl Fleet {
             is_degraded: self.serving_cell(&cell.spec).is_some_and(|c| c.slowness.is_degraded(now)),
             evidence: self.serving_cell(&cell.spec).map_or(0.0, |c| c.breaker.level(now)),
             under_way: self.serving_cell(&cell.spec).map_or(0, |c| c.receiver.under_way()),
+            is_retired: cell.retired_at.is_some(),
             is_ready: matches!(self.standing(id, now), Standing::Ready),
             is_probing: self
                 .breakers(id)

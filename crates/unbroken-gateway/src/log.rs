@@ -41,7 +41,7 @@ pub(crate) struct Log;
 
 impl Observer for Log {
     fn observe(&self, seen: &Seen<'_>) {
-        let request = seen.request.unwrap_or_default();
+        let request = seen.call.map_or("", |call| call.id.as_str());
         match seen.event {
             Event::AttemptStarted { attempt, target, why, .. } => {
                 tracing::trace!(request, attempt, %target, why = why.name(), "attempt started");

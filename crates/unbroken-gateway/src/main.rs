@@ -11,6 +11,7 @@ mod config;
 mod log;
 mod metrics;
 mod rehearsal;
+mod reload;
 mod routing;
 mod server;
 mod terminal;

@@ -31,6 +31,23 @@ pub(crate) struct Metrics {
     alerts: Family<AlertLabels, Counter>,
     local_fault: Gauge<i64, AtomicI64>,
     throttled: Counter,
+    reloads: Family<ReloadLabels, Counter>,
+    generation: Gauge<i64, AtomicI64>,
+    is_refused: Gauge<i64, AtomicI64>,
+}
+
+/// What became of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReloadResult {
+    /// It holds.
+    Loaded,
+    /// It is wrong; the one before goes on.
+    Refused,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -124,6 +141,9 @@ impl Metrics {
             alerts: Family::default(),
             local_fault: Gauge::default(),
             throttled: Counter::default(),
+            reloads: Family::default(),
+            generation: Gauge::default(),
+            is_refused: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -158,11 +178,34 @@ impl Metrics {
         r.register("hedges", "Second attempts beside late ones", self.hedges.clone());
         r.register("alerts", "What someone should look at", self.alerts.clone());
         r.register("local_fault", "1 while our own network fails", self.local_fault.clone());
+        r.register("config_reloads", "Configurations by what became of them", self.reloads.clone());
+        r.register(
+            "config_generation",
+            "Counts the configurations that have held",
+            self.generation.clone(),
+        );
+        r.register(
+            "config_refused",
+            "1 while the files say something wrong and an older configuration holds",
+            self.is_refused.clone(),
+        );
         r.register("throttled", "Calls turned away in a total outage", self.throttled.clone());
     }
 
     fn alert(&self, alert: &'static str) {
         self.alerts.get_or_create(&AlertLabels { alert }).inc();
+    }
+
+    /// A configuration was loaded or refused; neither, at the start.
+    pub(crate) fn reloaded(&self, result: Option<ReloadResult>, generation: u64) {
+        self.generation.set(i64::try_from(generation).unwrap_or(i64::MAX));
+        self.is_refused.set(i64::from(result == Some(ReloadResult::Refused)));
+        let result = match result {
+            Some(ReloadResult::Loaded) => "loaded",
+            Some(ReloadResult::Refused) => "refused",
+            None => return,
+        };
+        self.reloads.get_or_create(&ReloadLabels { result }).inc();
     }
 
     /// The page for Prometheus.

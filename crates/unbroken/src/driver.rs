@@ -16,6 +16,7 @@ use unbroken_wire::chat::Chat;
 
 use crate::asked;
 use crate::failover::Shared;
+use crate::observer::CallFacts;
 use crate::relay::Relay;
 use crate::reply::{self, CallRequest, Refused, Reply};
 use crate::route::Choice;
@@ -70,6 +71,8 @@ impl Driver {
             ..Ask::new(&request.route.name, tiers.collect(), request.route.limits, kind)
         };
         let call = fleet.begin(&ask, now);
+        // Under the fleet's lock: nobody sees an event of the call before its facts are known.
+        shared.remember_call(call.id(), facts(&request, &chat, ask.input_tokens));
         drop(fleet);
         let relay = Relay::new(&request, &chat);
         shared.remember_endpoints(choices.values());
@@ -162,7 +165,7 @@ impl Driver {
         while let Some(command) = self.call.next_command() {
             self.perform(&command);
         }
-        self.shared.observe(Some(&self.request.id));
+        self.shared.observe();
     }
 
     fn perform(&mut self, command: &Command) {
@@ -269,6 +272,16 @@ impl Driver {
     }
 }
 
+fn facts(request: &CallRequest, chat: &Chat, input_tokens: u32) -> CallFacts {
+    CallFacts {
+        id: request.id.clone(),
+        route: request.route.name.clone(),
+        dialect: request.dialect.name,
+        is_stream: chat.stream,
+        input_tokens,
+    }
+}
+
 /// The next news of whoever has some; never, if nothing runs. Cancel-safe.
 async fn news_of(upstreams: &mut [Upstream]) -> (&mut Upstream, News) {
     match upstreams {
@@ -292,7 +305,8 @@ impl Drop for Driver {
         if !self.call.is_over() {
             self.tell(Input::ClientGone);
             self.upstreams.clear();
-            self.shared.observe(Some(&self.request.id));
+            self.shared.observe();
         }
+        self.shared.forget_call(self.call.id());
     }
 }

@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use unbroken_engine::fleet::{Fleet, FleetConfig, TargetReport};
+use secrecy::ExposeSecret as _;
+
+use unbroken_engine::breaker::Forced;
+use unbroken_engine::fleet::{Fleet, FleetConfig, TargetReport, Unknown};
+use unbroken_engine::target::TargetSpec;
 use unbroken_wire::dialects::{ClientError, ErrorKind, RequestHead};
 
 use crate::background;
@@ -12,7 +17,7 @@ use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::endpoint::Endpoint;
 use crate::http::{HttpClient, HttpConfig};
-use crate::observer::{Observer, Seen};
+use crate::observer::{CallFacts, Observer, Seen};
 use crate::prober;
 use crate::reply::{CallRequest, Reply};
 use crate::route::{Choice, Route};
@@ -40,15 +45,18 @@ pub struct Failover {
 
 impl fmt::Debug for Failover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failover").field("config", &self.shared.config).finish_non_exhaustive()
+        f.debug_struct("Failover").field("route", &self.route).finish_non_exhaustive()
     }
 }
 
 pub(crate) struct Shared {
-    pub(crate) config: FailoverConfig,
     pub(crate) clock: Clock,
     pub(crate) http: HttpClient,
     fleet: Mutex<Fleet>,
+    calls: Mutex<BTreeMap<u64, Arc<CallFacts>>>,
+    /// Held while events are shown: they are seen one by one, in their order.
+    showing: Mutex<()>,
+    has_prober: AtomicBool,
     endpoints: Mutex<BTreeMap<Arc<str>, Arc<Endpoint>>>,
     observer: Arc<dyn Observer>,
 }
@@ -56,20 +64,71 @@ pub(crate) struct Shared {
 impl Failover {
     /// Starts with nothing known about any target, and looks after endpoints in the background.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "settings are given away")]
     pub fn new(config: FailoverConfig, observer: Arc<dyn Observer>) -> Self {
         let seed = config.seed.unwrap_or_else(Clock::seed);
         let shared = Arc::new(Shared {
             clock: Clock::start(),
             http: HttpClient::new(&config.http),
             fleet: Mutex::new(Fleet::new(config.fleet, seed)),
+            calls: Mutex::default(),
+            showing: Mutex::default(),
+            has_prober: AtomicBool::new(false),
             endpoints: Mutex::default(),
             observer,
-            config,
         });
-        if shared.config.fleet.health.enabled {
-            drop(background::spawn("prober", prober::run(Arc::downgrade(&shared))));
+        if config.fleet.health.enabled {
+            shared.look_after_endpoints();
         }
         Self { shared, route: None }
+    }
+
+    /// Goes on with other settings, endpoints and routes. What is known about targets is kept;
+    /// calls that have begun end as they began; a target that is configured no longer ends what is
+    /// under way and gets nothing new.
+    pub fn reload(&self, reload: &Reload<'_>) {
+        let now = self.shared.clock.now();
+        let mut kept: Vec<TargetSpec> = self.shared.fleet().specs().cloned().collect();
+        kept.retain(|spec| reload.keeps(spec));
+        let mut fleet = self.shared.fleet();
+        fleet.reconfigure(reload.fleet);
+        for key in reload.replaced_keys() {
+            fleet.key_replaced(&key.into(), now);
+        }
+        fleet.keep_only(&kept, now);
+        drop(fleet);
+        let endpoints = reload.endpoints.iter();
+        let endpoints = endpoints.map(|e| (e.base_url.as_str().into(), e.clone()));
+        *self.shared.endpoints() = endpoints.take(ENDPOINTS_MAX).collect();
+        for route in reload.routes {
+            self.know(route);
+        }
+        if reload.fleet.health.enabled {
+            self.shared.look_after_endpoints();
+        }
+        self.shared.observe();
+    }
+
+    /// Forces a target's breaker open or closed, drains the target, or lets it go again.
+    ///
+    /// # Errors
+    /// When there is no target of that label.
+    pub fn force(&self, label: &str, forced: Option<Forced>) -> Result<(), Unknown> {
+        let now = self.shared.clock.now();
+        self.shared.fleet().force(label, forced, now)?;
+        self.shared.observe();
+        Ok(())
+    }
+
+    /// Forgets what speaks against a target; its traffic comes back in steps.
+    ///
+    /// # Errors
+    /// When there is no target of that label.
+    pub fn reset(&self, label: &str) -> Result<(), Unknown> {
+        let now = self.shared.clock.now();
+        self.shared.fleet().reset(label, now)?;
+        self.shared.observe();
+        Ok(())
     }
 
     /// With a route of its own, for `generate`.
@@ -138,6 +197,52 @@ impl Failover {
     }
 }
 
+/// What a [`Failover`] goes on with.
+#[derive(Clone, Copy, Debug)]
+pub struct Reload<'a> {
+    /// The engine's settings.
+    pub fleet: FleetConfig,
+    /// The endpoints that hold from now on.
+    pub endpoints: &'a [Arc<Endpoint>],
+    /// The routes that hold from now on.
+    pub routes: &'a [Arc<Route>],
+    /// The endpoints that held so far.
+    pub endpoints_before: &'a [Arc<Endpoint>],
+    /// The routes that held so far.
+    pub routes_before: &'a [Arc<Route>],
+}
+
+impl Reload<'_> {
+    /// Names of keys that have another value now.
+    fn replaced_keys(&self) -> impl Iterator<Item = &str> {
+        let value =
+            |endpoint: &Endpoint| endpoint.key.as_ref().map(|k| k.expose_secret().to_owned());
+        self.endpoints.iter().filter_map(move |endpoint| {
+            let mut before = self.endpoints_before.iter();
+            let before = before.find(|before| before.key_name == endpoint.key_name)?;
+            (value(before) != value(endpoint)).then_some(endpoint.key_name.as_str())
+        })
+    }
+
+    /// A target stays if its endpoint and key stay, unless it was taken out of the routes.
+    fn keeps(&self, spec: &TargetSpec) -> bool {
+        let is_there = self.endpoints.iter().any(|endpoint| {
+            *endpoint.base_url == *spec.endpoint && *endpoint.key_name == *spec.key
+        });
+        is_there && (is_in(self.routes, spec) || !is_in(self.routes_before, spec))
+    }
+}
+
+fn is_in(routes: &[Arc<Route>], spec: &TargetSpec) -> bool {
+    let mut choices = routes.iter().flat_map(|r| &r.tiers).flat_map(|tier| &tier.choices);
+    choices.any(|choice| {
+        let endpoint = &choice.endpoint;
+        *endpoint.base_url == *spec.endpoint
+            && *endpoint.key_name == *spec.key
+            && *choice.model == *spec.model
+    })
+}
+
 /// What is known about one target.
 #[derive(Clone, Debug)]
 pub struct TargetStatus {
@@ -168,10 +273,37 @@ impl Shared {
     }
 
     /// Shows the observer what has happened.
-    pub(crate) fn observe(&self, request: Option<&str>) {
+    pub(crate) fn observe(&self) {
+        let showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let Some(event) = self.fleet().next_event() else { return };
-            self.observer.observe(&Seen { event: &event, request });
+            let Some(event) = self.fleet().next_event() else { break };
+            let call = event.call().and_then(|number| {
+                let calls = self.calls();
+                calls.get(&number).cloned()
+            });
+            self.observer.observe(&Seen { event: &event, call: call.as_deref() });
+        }
+        drop(showing);
+    }
+
+    /// Remembers what a call is about until it ends.
+    pub(crate) fn remember_call(&self, number: u64, facts: CallFacts) {
+        self.calls().insert(number, Arc::new(facts));
+    }
+
+    /// Forgets a call of which everything has been shown.
+    pub(crate) fn forget_call(&self, number: u64) {
+        self.calls().remove(&number);
+    }
+
+    fn calls(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<CallFacts>>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the prober, unless it runs.
+    fn look_after_endpoints(self: &Arc<Self>) {
+        if !self.has_prober.swap(true, Ordering::Relaxed) {
+            drop(background::spawn("prober", prober::run(Arc::downgrade(self))));
         }
     }
 

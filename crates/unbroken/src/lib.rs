@@ -24,7 +24,7 @@ mod upstream;
 
 pub use background::spawn;
 pub use clock::Clock;
-pub use failover::{Failover, FailoverConfig, TargetStatus};
+pub use failover::{Failover, FailoverConfig, Reload, TargetStatus};
 
 /// The README's example is compiled like any other.
 #[cfg(doctest)]

@@ -48,11 +48,11 @@ pub(crate) async fn check(shared: &Arc<Shared>, name: &Arc<str>) {
     };
     let now = shared.clock.now();
     shared.fleet().health_checked(name, health, now);
-    shared.observe(None);
+    shared.observe();
 }
 
 async fn ask(shared: &Shared, endpoint: &Endpoint) -> Health {
-    let limit = shared.config.fleet.health.timeout;
+    let limit = shared.fleet().config().health.timeout;
     let url = format!("{}{}", endpoint.base_url, endpoint.provider.health_path);
     let Ok(mut request) = Request::builder().method(Method::GET).uri(url).body(Bytes::new()) else {
         return Health::Unclear;

@@ -9,8 +9,8 @@ use core::fmt;
 use alloc::vec::Vec;
 
 use super::{
-    Arc, Breaker, CellKind, ChangeReason, Cooldown, Duration, Event, Fleet, FleetConfig, TargetId,
-    TargetSpec, Timestamp, serving_names,
+    Arc, Breaker, CellKind, ChangeReason, Cooldown, Duration, Event, Fleet, FleetConfig, Slowness,
+    TargetId, TargetSpec, Timestamp, family, serving_names,
 };
 use crate::breaker::Forced;
 use crate::peers::{Board, CellName, Hint};
@@ -46,6 +46,39 @@ impl Fleet {
         let serving = self.serving.get_mut(&serving_names(&spec)).ok_or(Unknown)?;
         let change = serving.breaker.force(forced, now);
         self.emit_change(CellKind::Serving, spec.label, change, ChangeReason::Operator);
+        Ok(())
+    }
+
+    /// Forgets what speaks against a target, its endpoint and its key: breakers, blocks and what
+    /// was forced. Its traffic comes back in steps.
+    ///
+    /// # Errors
+    /// When there is no target of that label.
+    pub fn reset(&mut self, label: &str, now: Timestamp) -> Result<(), Unknown> {
+        let cell = self.targets.values_mut().find(|cell| &*cell.spec.label == label);
+        let cell = cell.ok_or(Unknown)?;
+        cell.capacity = Cooldown::default();
+        cell.last_failure = None;
+        let spec = cell.spec.clone();
+        self.families.remove(family(&spec.model));
+        if let Some(cell) = self.keys.get_mut(&spec.key) {
+            cell.quota = Cooldown::default();
+            (cell.suspect_at, cell.rejected_since, cell.rejections) = (None, None, 0);
+            let change = cell.breaker.proved_well(now);
+            let name = spec.key.clone();
+            self.emit_change(CellKind::Key, name, change, ChangeReason::Operator);
+        }
+        if let Some(cell) = self.endpoints.get_mut(&spec.endpoint) {
+            let change = cell.breaker.proved_well(now);
+            let name = spec.endpoint.clone();
+            self.emit_change(CellKind::Endpoint, name, change, ChangeReason::Operator);
+        }
+        if let Some(cell) = self.serving.get_mut(&serving_names(&spec)) {
+            (cell.gone, cell.overload) = (Cooldown::default(), Cooldown::default());
+            cell.slowness = Slowness::default();
+            cell.breaker.force(None, now);
+        }
+        self.starts_over(&spec, ChangeReason::Operator, now);
         Ok(())
     }
 
@@ -98,7 +131,7 @@ impl Fleet {
             specs.push(cell.spec.clone());
         }
         for spec in specs {
-            self.starts_over(&spec, now);
+            self.starts_over(&spec, ChangeReason::Reload, now);
         }
     }
 
@@ -145,15 +178,14 @@ impl Fleet {
         if now.since(retired_at) >= COMES_BACK_WITHIN
             && let Some(spec) = self.spec(target).cloned()
         {
-            self.starts_over(&spec, now);
+            self.starts_over(&spec, ChangeReason::Reload, now);
         }
     }
 
-    fn starts_over(&mut self, spec: &TargetSpec, now: Timestamp) {
+    fn starts_over(&mut self, spec: &TargetSpec, reason: ChangeReason, now: Timestamp) {
         let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
         let change = serving.breaker.start_over(now);
         let name = spec.label.clone();
-        let (cell, reason) = (CellKind::Serving, ChangeReason::Reload);
-        self.emit(Event::BreakerChanged { cell, name, change, reason });
+        self.emit(Event::BreakerChanged { cell: CellKind::Serving, name, change, reason });
     }
 }

@@ -171,3 +171,25 @@ fn events_that_nobody_collects_do_not_pile_up() {
     assert_eq!(fleet.events.len(), EVENTS_MAX);
     assert_eq!(fleet.next_event(), Some(Event::RetryRefused { call: 5 }));
 }
+
+#[test]
+fn a_reset_forgets_what_speaks_against_a_target_and_lets_its_traffic_back_in_steps() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let target = fleet.target(&spec("e", "m", "k"), at(0));
+    for _ in 0..3 {
+        fail(&mut fleet, target, FailureCause::TargetError { status: 500 }, at(1));
+    }
+    fail(&mut fleet, target, FailureCause::QuotaExhausted { retry_after: None }, at(1));
+    fail(&mut fleet, target, FailureCause::RateLimited { retry_after: None }, at(1));
+    fail(&mut fleet, target, FailureCause::Unreachable(Unreachable::TimedOut), at(1));
+    fail(&mut fleet, target, FailureCause::Unreachable(Unreachable::TimedOut), at(1));
+    fleet.force("e/m", Some(crate::breaker::Forced::Drain), at(1)).unwrap();
+    assert!(fleet.refusal(target, at(2)).is_some());
+
+    fleet.reset("e/m", at(2)).unwrap();
+    assert_eq!(fleet.refusal(target, at(2)), None);
+    let report = fleet.report_of(target, at(2)).unwrap();
+    assert_eq!((report.state, report.share_per_mille), ("ramp", Some(100)));
+    assert_eq!(report.last_failure, None);
+    assert_eq!(fleet.reset("e/other", at(2)), Err(Unknown));
+}

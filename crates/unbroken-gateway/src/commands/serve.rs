@@ -1,9 +1,8 @@
 //! `unbroken serve`: the gateway.
 
 use std::fmt::Write as _;
-use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,8 +12,9 @@ use unbroken::Failover;
 use crate::config::{ConfigErrors, Environment, Plan};
 use crate::log::{All, Log};
 use crate::metrics::Metrics;
+use crate::reload::Reloader;
 use crate::routing::Routing;
-use crate::server::{Server, Stopped};
+use crate::server::{Current, Server, Stopped};
 use crate::terminal::say;
 
 /// Found without being named.
@@ -25,18 +25,23 @@ pub(crate) fn plan(
     config: Option<PathBuf>,
     environment: &Environment,
 ) -> Result<Plan, ConfigErrors> {
-    let default = Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
-    match config.or(default) {
-        Some(path) => Plan::load(Path::new(&path), environment),
+    match file(config) {
+        Some(path) => Plan::load(&path, environment),
         None => Ok(Plan::zero(environment)),
     }
+}
+
+/// The file that is named, or the one that is found without being named.
+fn file(config: Option<PathBuf>) -> Option<PathBuf> {
+    config.or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()))
 }
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> ExitCode {
     let environment = Environment::of_process();
     crate::log::start(&environment, "info,unbroken=debug");
-    let mut plan = match plan(config, &environment) {
+    let path = file(config);
+    let mut plan = match plan(path.clone(), &environment) {
         Ok(plan) => plan,
         Err(errors) => {
             say(&errors.to_string());
@@ -44,7 +49,11 @@ pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> 
         }
     };
     plan.listen = listen.unwrap_or(plan.listen);
-    let server = match start(plan.clone()).await {
+    let metrics = Arc::new(Metrics::new());
+    let observer = Arc::new(All(vec![Arc::new(Log), metrics.clone()]));
+    let failover = Failover::new(plan.failover.clone(), observer);
+    let current = Arc::new(Current::new(Routing::new(plan.clone())));
+    let server = match Server::bind(failover.clone(), current.clone(), metrics.clone()).await {
         Ok(server) => server,
         Err(error) => {
             say(&format!("unbroken: cannot listen on {}: {error}", plan.listen));
@@ -52,19 +61,13 @@ pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> 
         }
     };
     say(&banner(&plan, server.address()));
+    let reloader = Arc::new(Reloader::new(path, environment, current, failover, metrics));
+    drop(unbroken::spawn("reloads", reloader.run()));
     match server.run(stop_signal()).await {
         Stopped::Drained => tracing::info!("stopped; every call was answered to its end"),
         Stopped::CutOff => tracing::warn!("stopped; calls were still open when the time was up"),
     }
     ExitCode::SUCCESS
-}
-
-/// A server that listens.
-pub(crate) async fn start(plan: Plan) -> io::Result<Server> {
-    let metrics = Arc::new(Metrics::new());
-    let observer = Arc::new(All(vec![Arc::new(Log), metrics.clone()]));
-    let failover = Failover::new(plan.failover.clone(), observer);
-    Server::bind(failover, Routing::new(plan), metrics).await
 }
 
 /// The first signal drains; the second ends the process at once.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) failover: FailoverConfig,
     /// The server's settings.
     pub(crate) server: ServerPlan,
+    /// The files with keys that it was read from, beside the configuration's own.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// The server's settings.
@@ -73,6 +75,7 @@ impl Plan {
             limits: Limits::default(),
             failover: FailoverConfig::default(),
             server: ServerPlan::default(),
+            files: Vec::new(),
         }
     }
 
@@ -143,6 +146,8 @@ impl Checker<'_> {
                 ),
             }
         }
+        let key_files = file.provider.iter().filter_map(|provider| provider.key_file.as_ref());
+        plan.files = key_files.map(|path| PathBuf::from(path.get_ref())).collect();
         plan.limits = self.limits(&file.limits, Limits::default(), None);
         self.settings(file, &mut plan);
         for route in &file.route {

@@ -16,7 +16,7 @@ use crate::config::{Environment, Plan};
 use crate::log::{All, Log};
 use crate::metrics::Metrics;
 use crate::routing::Routing;
-use crate::server::Server;
+use crate::server::{Current, Server};
 
 mod client;
 mod record;
@@ -80,7 +80,8 @@ impl Stage {
         let metrics = Arc::new(Metrics::new());
         let observer = Arc::new(All(vec![Arc::new(Log), metrics.clone(), record.clone()]));
         let failover = unbroken::Failover::new(plan.failover.clone(), observer);
-        let server = Server::bind(failover, Routing::new(plan), metrics).await;
+        let server =
+            Server::bind(failover, Arc::new(Current::new(Routing::new(plan))), metrics).await;
         let server = server.map_err(|error| format!("the gateway cannot listen: {error}"))?;
         let url = format!("http://{}", server.address());
         let (stop, stopped) = oneshot::channel::<()>();

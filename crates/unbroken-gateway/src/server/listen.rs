@@ -14,9 +14,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use unbroken::Failover;
 
+use super::Current;
 use super::respond::Responder;
 use crate::metrics::Metrics;
-use crate::routing::Routing;
 
 /// A client that sends its headers more slowly than this is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,12 +44,12 @@ impl Server {
     /// When the port cannot be bound.
     pub(crate) async fn bind(
         failover: Failover,
-        routing: Routing,
+        current: Arc<Current>,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(routing.plan().listen).await?;
+        let listener = TcpListener::bind(current.get().plan().listen).await?;
         let address = listener.local_addr()?;
-        let responder = Arc::new(Responder::new(failover, routing, metrics));
+        let responder = Arc::new(Responder::new(failover, current, metrics));
         Ok(Self { listener, responder, address })
     }
 
@@ -61,9 +61,8 @@ impl Server {
     /// Serves until `stop`; then lets open calls end, within the drain limit.
     pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> Stopped {
         let Self { listener, responder, .. } = self;
-        let plan = &responder.routing.plan().server;
+        let plan = responder.current.get().plan().server.clone();
         let places = Arc::new(Semaphore::new(plan.connections_max as usize));
-        let drain = plan.drain;
         let graceful = GracefulShutdown::new();
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -86,6 +85,7 @@ impl Server {
         }
         responder.is_draining.store(true, Ordering::Relaxed);
         drop(listener);
+        let drain = responder.current.get().plan().server.drain;
         match tokio::time::timeout(drain, graceful.shutdown()).await {
             Ok(()) => Stopped::Drained,
             Err(_) => Stopped::CutOff,

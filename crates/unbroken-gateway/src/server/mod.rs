@@ -1,8 +1,10 @@
 //! The HTTP server: who asks what, and how the answer goes out.
 
+mod current;
 mod health;
 mod listen;
 mod paths;
 mod respond;
 
+pub(crate) use current::Current;
 pub(crate) use listen::{Server, Stopped};

@@ -14,15 +14,15 @@ use unbroken::{Clock, Failover};
 use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, Framing, ModelRow};
 use unbroken_wire::raw::Members;
 
-use super::health;
 use super::paths::{self, Asked};
+use super::{Current, health};
 use crate::metrics::Metrics;
 use crate::routing::{LIST_MAX, Routing};
 
 /// What all requests share.
 pub(super) struct Responder {
     pub(super) failover: Failover,
-    pub(super) routing: Routing,
+    pub(super) current: Arc<Current>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) is_draining: AtomicBool,
     run: u64,
@@ -42,14 +42,14 @@ struct Wanted {
 }
 
 impl Responder {
-    pub(super) fn new(failover: Failover, routing: Routing, metrics: Arc<Metrics>) -> Self {
-        for route in routing.plan().routes.values() {
+    pub(super) fn new(failover: Failover, current: Arc<Current>, metrics: Arc<Metrics>) -> Self {
+        for route in current.get().plan().routes.values() {
             failover.know(route);
         }
         let is_draining = AtomicBool::new(false);
         Self {
             failover,
-            routing,
+            current,
             metrics,
             is_draining,
             run: Clock::seed(),
@@ -127,7 +127,7 @@ impl Responder {
 
     fn model_rows(&self) -> Vec<ModelRow> {
         let row = |id| ModelRow { id, owned_by: "unbroken".to_owned(), created_unix: 0 };
-        self.routing.model_names().into_iter().map(row).collect()
+        self.current.get().model_names().into_iter().map(row).collect()
     }
 
     async fn chat(&self, wanted: Wanted, request: Request<Incoming>, id: &str) -> Outgoing {
@@ -137,7 +137,8 @@ impl Responder {
         if encoding.is_some() {
             return error(dialect, 415, "compressed request bodies are not accepted");
         }
-        let limit = self.routing.plan().server.body_max;
+        let routing = self.current.get();
+        let limit = routing.plan().server.body_max;
         // A body that announces itself as too large is not waited for.
         if hyper::body::Body::size_hint(&body).lower() > limit as u64 {
             return error(dialect, 413, &format!("the body is larger than {limit} bytes"));
@@ -149,7 +150,7 @@ impl Responder {
             }
             Err(_) => return error(dialect, 400, "the body could not be read to its end"),
         };
-        match self.prepare(wanted, head.headers, &body, id) {
+        match self.prepare(&routing, wanted, head.headers, &body, id) {
             Ok(call) => reply(self.failover.call(call).await),
             Err(response) => *response,
         }
@@ -158,6 +159,7 @@ impl Responder {
     /// Reads the model, finds the route, and takes our own fields out.
     fn prepare(
         &self,
+        routing: &Routing,
         wanted: Wanted,
         headers: HeaderMap,
         body: &Bytes,
@@ -179,9 +181,8 @@ impl Responder {
             return Err(Box::new(error(dialect, 400, "missing required parameter: 'model'")));
         }
         let forbids = headers.get("x-unbroken-substitute").is_some_and(|value| value == "false");
-        let may_substitute = self.routing.plan().server.substitute && !forbids;
-        let route = self
-            .routing
+        let may_substitute = routing.plan().server.substitute && !forbids;
+        let route = routing
             .resolve(&models, may_substitute)
             .map_err(|message| Box::new(error(dialect, 404, &message)))?;
         let is_ours = OWN_FIELDS.iter().any(|field| members.get(field).is_some());
