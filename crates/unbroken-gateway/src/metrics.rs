@@ -1,6 +1,8 @@
 //! Numbers for Prometheus, from the events of the engine.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Mutex, PoisonError};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -15,6 +17,7 @@ use unbroken_engine::event::Event;
 /// Every counter, and the page that shows them.
 pub(crate) struct Metrics {
     registry: Registry,
+    names: Names,
     calls: Family<CallLabels, Counter>,
     attempts: Family<AttemptLabels, Counter>,
     starts: Family<StartLabels, Counter>,
@@ -113,18 +116,36 @@ fn histogram() -> Histogram {
     Histogram::new((0..14).map(|n| 0.01 * f64::from(1 << n)))
 }
 
-/// Labels have at most this many bytes, and this many targets have numbers of their own: clients
-/// may invent model names.
+/// Labels have at most this many characters.
 const LABEL_MAX: usize = 120;
+/// This many names have numbers of their own, the others are `other`: clients may invent models,
+/// and each name costs some kilobytes and a place in Prometheus.
+const NAMES_MAX: usize = 500;
 
-fn label(text: &str) -> String {
-    text.chars().take(LABEL_MAX).collect()
+/// The names that have numbers of their own.
+#[derive(Default)]
+struct Names(Mutex<BTreeSet<String>>);
+
+impl Names {
+    fn label(&self, text: &str) -> String {
+        let name: String = text.chars().take(LABEL_MAX).collect();
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.contains(&name) {
+            return name;
+        }
+        if names.len() >= NAMES_MAX {
+            return "other".to_owned();
+        }
+        names.insert(name.clone());
+        name
+    }
 }
 
 impl Metrics {
     pub(crate) fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("unbroken"),
+            names: Names::default(),
             calls: Family::default(),
             attempts: Family::default(),
             starts: Family::default(),
@@ -224,12 +245,12 @@ impl Observer for Metrics {
                 self.starts.get_or_create(&StartLabels { reason: why.name() }).inc();
             }
             Event::AttemptDelivered { target, after, .. } => {
-                let labels = TargetLabels { target: label(target) };
+                let labels = TargetLabels { target: self.names.label(target) };
                 self.first_token.get_or_create(&labels).observe(after.as_secs_f64());
             }
             Event::AttemptEnded { target, result, phase, .. } => {
                 let (result, phase) = (result.name(), phase.name());
-                let labels = AttemptLabels { target: label(target), result, phase };
+                let labels = AttemptLabels { target: self.names.label(target), result, phase };
                 self.attempts.get_or_create(&labels).inc();
             }
             Event::CallWaits { .. } => {
@@ -239,7 +260,7 @@ impl Observer for Metrics {
                 self.retries_refused.inc();
             }
             Event::BreakerChanged { cell, name, change, reason } => {
-                let (cell, name) = (cell.name(), label(name));
+                let (cell, name) = (cell.name(), self.names.label(name));
                 let state = match change.to {
                     "closed" => 0,
                     "ramp" => 1,
@@ -256,7 +277,7 @@ impl Observer for Metrics {
                 self.blocks.get_or_create(&labels).inc();
             }
             Event::SlownessChanged { name, is_degraded } => {
-                let labels = TargetLabels { target: label(name) };
+                let labels = TargetLabels { target: self.names.label(name) };
                 self.degraded.get_or_create(&labels).set(i64::from(*is_degraded));
             }
             Event::HedgeDecided { won, .. } => {
@@ -274,7 +295,8 @@ impl Observer for Metrics {
                 self.throttled.inc();
             }
             Event::HealthChecked { endpoint, health } => {
-                let labels = HealthLabels { endpoint: label(endpoint), health: health.name() };
+                let labels =
+                    HealthLabels { endpoint: self.names.label(endpoint), health: health.name() };
                 self.health_checks.get_or_create(&labels).inc();
             }
             Event::CallEnded { outcome, took, .. } => {
@@ -283,5 +305,27 @@ impl Observer for Metrics {
                 self.calls.get_or_create(&labels).inc();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn models_that_clients_invent_do_not_grow_the_page_for_ever() {
+        let metrics = Metrics::new();
+        for number in 0..2 * NAMES_MAX {
+            let target = format!("openai/{number}").into();
+            let event =
+                Event::AttemptDelivered { call: 1, attempt: 1, target, after: Duration::ZERO };
+            metrics.observe(&Seen { event: &event, call: None });
+        }
+        let page = metrics.page();
+        let count = |what: &str| page.matches(what).count();
+        assert_eq!(count("token_seconds_count{target=\"openai/"), NAMES_MAX);
+        assert_eq!(count("token_seconds_count{target=\"other\"} 500"), 1);
     }
 }

@@ -183,10 +183,11 @@ impl Driver {
                 self.keep_words(attempt);
             }
             Command::Complete { attempt } => {
-                if let Some(upstream) =
-                    self.upstreams.iter_mut().find(|upstream| upstream.attempt() == attempt)
-                {
-                    self.relay.finish(upstream);
+                let whole = |upstream: &Upstream| upstream.attempt() == attempt;
+                if let Some(place) = self.upstreams.iter().position(whole) {
+                    let mut upstream = self.upstreams.swap_remove(place);
+                    self.relay.finish(&mut upstream);
+                    upstream.let_go();
                 }
                 self.upstreams.clear();
                 self.ending = Some(Ending::Complete);

@@ -176,6 +176,13 @@ impl Upstream {
         self.exchange.is_none()
     }
 
+    /// Its answer is whole: its connection may serve the next call.
+    pub(crate) fn let_go(self) {
+        if let Some(exchange) = self.exchange {
+            exchange.let_go();
+        }
+    }
+
     /// What it was told, if it failed with words.
     pub(crate) fn into_words(self) -> Option<Kept> {
         self.words
@@ -297,6 +304,10 @@ impl Upstream {
                 let room = ERROR_MAX.saturating_sub(so_far.len());
                 so_far.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
                 self.news.push_back(News::Alive);
+                if so_far.len() >= ERROR_MAX {
+                    // The rest may never end.
+                    self.take_end_of_body();
+                }
             }
             Body::Whole(so_far) if so_far.len() + bytes.len() <= ANSWER_MAX => {
                 so_far.extend_from_slice(bytes);

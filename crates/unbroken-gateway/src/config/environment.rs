@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 pub(crate) struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The environment of this process.
+    /// The environment of this process. What is not Unicode cannot be a key or an address of ours,
+    /// and must not stop us.
     pub(crate) fn of_process() -> Self {
-        std::env::vars().collect()
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     /// A variable, if it is set and not empty.

@@ -39,7 +39,7 @@ impl fmt::Display for ConfigErrors {
             let before = self.source.get(..at.start).unwrap_or_default();
             let line = before.matches('\n').count();
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
-            let text = self.source.lines().nth(line).unwrap_or_default();
+            let text = self.source.lines().nth(line).map(without_key).unwrap_or_default();
             let marked = self.source.get(at.clone()).unwrap_or_default();
             let width = marked.lines().next().unwrap_or_default().chars().count().max(1);
             write!(f, "{}:{}:{}: {message}", self.file, line + 1, column + 1)?;
@@ -54,6 +54,16 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+/// Errors end up in logs: a line that sets a key is shown up to the key.
+fn without_key(line: &str) -> String {
+    match line.split_once('=') {
+        Some((name, value)) if name.trim() == "key" && !value.contains("${") => {
+            format!("{name}= …")
+        }
+        Some(_) | None => line.to_owned(),
+    }
+}
+
 /// ` (did you mean `x`?)` for the nearest name that is valid, if one is near.
 pub(crate) fn did_you_mean<'a>(typed: &str, valid: impl IntoIterator<Item = &'a str>) -> String {
     let distance = |name: &&str| strsim::damerau_levenshtein(typed, name);
@@ -66,7 +76,7 @@ pub(crate) fn did_you_mean<'a>(typed: &str, valid: impl IntoIterator<Item = &'a 
 
 /// The message of the TOML reader, with the nearest valid name for an unknown one.
 pub(crate) fn explain(error: &toml::de::Error) -> String {
-    let message = error.message();
+    let message = error.message().trim_end();
     let mut names = message.split('`').skip(1).step_by(2);
     match (message.starts_with("unknown"), names.next()) {
         (true, Some(typed)) => {

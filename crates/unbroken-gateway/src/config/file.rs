@@ -11,7 +11,7 @@ use toml::Spanned;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    pub(super) listen: Option<String>,
+    pub(super) listen: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) provider: Vec<ProviderFile>,
     #[serde(default)]

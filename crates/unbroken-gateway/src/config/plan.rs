@@ -138,12 +138,9 @@ impl Checker<'_> {
             }
         }
         if let Some(listen) = &file.listen {
-            match listen.parse() {
+            match listen.get_ref().parse() {
                 Ok(address) => plan.listen = address,
-                Err(_) => self.errors.add(
-                    None,
-                    format!("`listen = \"{listen}\"`: expected an address such as 127.0.0.1:4110"),
-                ),
+                Err(_) => self.wrong(listen, "expected an address such as 127.0.0.1:4110"),
             }
         }
         let key_files = file.provider.iter().filter_map(|provider| provider.key_file.as_ref());
@@ -179,9 +176,8 @@ impl Checker<'_> {
         endpoint.name.clone_from(name);
         endpoint.http2 = file.http2;
         if let Some(url) = &file.base_url {
-            let is_url = ["http://", "https://"].iter().any(|p| url.get_ref().starts_with(p));
-            if !is_url {
-                self.wrong(url, "expected an address that begins with http:// or https://");
+            if !is_address(url.get_ref()) {
+                self.wrong(url, "expected an address such as https://host/v1 or http://host:8000");
             }
             endpoint = endpoint.at(url.get_ref());
         } else if endpoint.base_url.is_empty() {
@@ -226,22 +222,31 @@ impl Checker<'_> {
         if let Some(key) = &file.key {
             let text = key.get_ref();
             let Some(variable) = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')) else {
-                return Some(SecretString::from(text.as_str()));
+                return self.usable(text, key);
             };
-            let found = self.environment.get(variable).map(SecretString::from);
-            if found.is_none() {
+            let Some(found) = self.environment.get(variable) else {
                 self.wrong(key, &format!("the environment variable {variable} is not set"));
-            }
-            return found;
+                return None;
+            };
+            return self.usable(found, key);
         }
         let path = file.key_file.as_ref()?;
         match std::fs::read_to_string(path.get_ref()) {
-            Ok(key) => Some(SecretString::from(key.trim())),
+            Ok(key) => self.usable(key.trim(), path),
             Err(error) => {
                 self.wrong(path, &format!("the key file cannot be read: {error}"));
                 None
             }
         }
+    }
+
+    /// A key that can be sent: without this it would be left out, and the target would refuse us.
+    fn usable<T>(&mut self, key: &str, at: &Spanned<T>) -> Option<SecretString> {
+        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            self.wrong(at, "a key is not empty and has only visible ASCII characters");
+            return None;
+        }
+        Some(SecretString::from(key))
     }
 
     fn route(&mut self, file: &RouteFile, plan: &Plan) -> Route {
@@ -264,7 +269,8 @@ impl Checker<'_> {
             }
             tiers.push(Tier { choices, order });
         }
-        if file.targets.is_empty() == file.tiers.is_empty() {
+        let has_an_empty_tier = file.tiers.iter().any(Vec::is_empty);
+        if file.targets.is_empty() == file.tiers.is_empty() || has_an_empty_tier {
             self.wrong(&file.name, "a route has either `targets` or `tiers`, with a target in it");
         }
         let limits = self.limits(&file.limits, plan.limits, Some(&file.name.span()));
@@ -371,6 +377,16 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Whether it is a URL with a host.
+fn is_address(url: &str) -> bool {
+    let parsed = url.parse::<http::Uri>().ok();
+    parsed.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+            && uri.query().is_none()
+    })
 }
 
 /// `64KiB`, `32MiB`, `1GiB`.

@@ -16,10 +16,14 @@ use unbroken::Failover;
 
 use super::Current;
 use super::respond::Responder;
+use super::socket::{Patience, Socket};
 use crate::metrics::Metrics;
 
 /// A client that sends its headers more slowly than this is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// A client that reads nothing for two minutes has most likely forgotten its answer.
+const PATIENCE: Patience =
+    Patience { first_byte: HEADER_TIMEOUT, unread: Duration::from_secs(120) };
 
 /// A server that listens.
 pub(crate) struct Server {
@@ -105,7 +109,8 @@ fn serve<P: Send + 'static>(
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
     let service = service_fn(move |request| responder.clone().respond(request));
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection =
+        builder.serve_connection(TokioIo::new(Socket::new(stream, PATIENCE)), service).into_owned();
     let connection = graceful.watch(connection);
     drop(unbroken::spawn("connection", async move {
         // A client that breaks its connection is the client's matter.

@@ -5,6 +5,10 @@ mod health;
 mod listen;
 mod paths;
 mod respond;
+mod socket;
 
 pub(crate) use current::Current;
 pub(crate) use listen::{Server, Stopped};
+
+#[cfg(test)]
+mod tests;

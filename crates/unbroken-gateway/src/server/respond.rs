@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use unbroken::reply::{CallRequest, CallStream, Reply, ReplyBody};
@@ -31,6 +32,8 @@ pub(super) struct Responder {
 
 pub(super) type Outgoing = Response<Either<Full<Bytes>, CallStream>>;
 
+/// A body that takes longer to come is not waited for: it holds memory meanwhile.
+const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// Our own fields of a body: read, and not sent on.
 const OWN_FIELDS: &[&str] = &["models"];
 
@@ -62,7 +65,7 @@ impl Responder {
         request: Request<Incoming>,
     ) -> Result<Outgoing, Infallible> {
         let id = self.request_id(request.headers());
-        let is_call = request.method() == http::Method::POST;
+        let is_call = request.method() == Method::POST;
         let mut response = self.answer(request, &id).await;
         if is_call {
             // What was refused before anybody was asked says so.
@@ -115,12 +118,10 @@ impl Responder {
                 response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
                 response
             }
-            Asked::WrongMethod(dialect) => {
-                let method = request.method();
-                error(dialect, 405, &format!("{method} is not possible here"))
-            }
+            Asked::WrongMethod(dialect) => wrong_method(dialect, request.method(), uri.path()),
             Asked::Unknown(dialect) => {
-                error(dialect, 404, &format!("there is nothing at {}", uri.path()))
+                let message = format!("there is nothing at {}; {PLACES}", shortened(uri.path()));
+                error(dialect, 404, &message, Some("unknown_path"))
             }
         }
     }
@@ -135,20 +136,30 @@ impl Responder {
         let (head, body) = request.into_parts();
         let encoding = head.headers.get(CONTENT_ENCODING).filter(|value| *value != "identity");
         if encoding.is_some() {
-            return error(dialect, 415, "compressed request bodies are not accepted");
+            return error(dialect, 415, "compressed request bodies are not accepted", None);
         }
         let routing = self.current.get();
         let limit = routing.plan().server.body_max;
+        let too_large = || {
+            let message =
+                format!("the body is larger than {limit} bytes (`body_max` in `[server]`)");
+            error(dialect, 413, &message, None)
+        };
         // A body that announces itself as too large is not waited for.
         if hyper::body::Body::size_hint(&body).lower() > limit as u64 {
-            return error(dialect, 413, &format!("the body is larger than {limit} bytes"));
+            return too_large();
         }
-        let body = match Limited::new(body, limit).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(failed) if failed.is::<LengthLimitError>() => {
-                return error(dialect, 413, &format!("the body is larger than {limit} bytes"));
+        let whole = Limited::new(body, limit).collect();
+        let body = match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+            Ok(Ok(body)) => body.to_bytes(),
+            Ok(Err(failed)) if failed.is::<LengthLimitError>() => return too_large(),
+            Ok(Err(_)) => {
+                return error(dialect, 400, "the body could not be read to its end", None);
             }
-            Err(_) => return error(dialect, 400, "the body could not be read to its end"),
+            Err(_) => {
+                let message = format!("the body did not come within {} s", BODY_TIMEOUT.as_secs());
+                return error(dialect, 408, &message, None);
+            }
         };
         match self.prepare(&routing, wanted, head.headers, &body, id) {
             Ok(call) => reply(self.failover.call(call).await),
@@ -167,28 +178,18 @@ impl Responder {
     ) -> Result<CallRequest, Box<Outgoing>> {
         let Wanted { dialect, model_in_path, stream_in_path, framing } = wanted;
         let members = Members::split(body)
-            .map_err(|wrong| Box::new(error(dialect, 400, &wrong.to_string())))?;
-        let mut models: Vec<String> =
-            model_in_path.clone().or_else(|| members.get_str("model")).into_iter().collect();
-        let list = members.get("models").and_then(|list| serde_json::from_str(list).ok());
-        let list: Vec<String> = list.unwrap_or_default();
-        for name in list.into_iter().take(LIST_MAX + 1) {
-            if !models.contains(&name) {
-                models.push(name);
-            }
-        }
-        if models.is_empty() {
-            return Err(Box::new(error(dialect, 400, "missing required parameter: 'model'")));
-        }
+            .map_err(|wrong| Box::new(error(dialect, 400, &wrong.to_string(), None)))?;
+        let models = models(model_in_path.as_deref(), &members)
+            .map_err(|message| Box::new(error(dialect, 400, message, None)))?;
         let forbids = headers.get("x-unbroken-substitute").is_some_and(|value| value == "false");
         let may_substitute = routing.plan().server.substitute && !forbids;
         let route = routing
             .resolve(&models, may_substitute)
-            .map_err(|message| Box::new(error(dialect, 404, &message)))?;
+            .map_err(|message| Box::new(error(dialect, 404, &message, Some("model_not_found"))))?;
         let is_ours = OWN_FIELDS.iter().any(|field| members.get(field).is_some());
         let body = if is_ours { members.without(OWN_FIELDS).into() } else { body.clone() };
         // A list without a model names its first.
-        let body = match (model_in_path.is_none(), members.get("model"), models.first()) {
+        let body = match (model_in_path.is_none(), members.get_str("model"), models.first()) {
             (true, None, Some(first)) => with_model(&body, first),
             _ => body,
         };
@@ -203,6 +204,31 @@ impl Responder {
             route,
         })
     }
+}
+
+/// The models that a request names, most preferred first: at least one.
+fn models(in_path: Option<&str>, members: &Members<'_>) -> Result<Vec<String>, &'static str> {
+    let is_there = |field: &str| members.get(field).is_some_and(|value| value != "null");
+    let mut models: Vec<String> = match in_path {
+        Some(model) => vec![model.to_owned()],
+        None => match members.get_str("model") {
+            Some(model) => vec![model],
+            None if is_there("model") => return Err("'model' must be a string"),
+            None => Vec::new(),
+        },
+    };
+    let list = members.get("models").filter(|_| is_there("models")).map(serde_json::from_str);
+    let list: Vec<String> = match list {
+        None => Vec::new(),
+        Some(Ok(list)) => list,
+        Some(Err(_)) => return Err("'models' must be a list of model names"),
+    };
+    for name in list.into_iter().take(LIST_MAX + 1) {
+        if !models.contains(&name) {
+            models.push(name);
+        }
+    }
+    if models.is_empty() { Err("missing required parameter: 'model'") } else { Ok(models) }
 }
 
 fn with_model(body: &Bytes, model: &str) -> Bytes {
@@ -222,14 +248,34 @@ fn reply(reply: Reply) -> Outgoing {
     response
 }
 
+/// What is here, for whoever asked for something else.
+const PLACES: &str = "this gateway answers POST /v1/chat/completions (OpenAI), POST /v1/messages \
+                      (Anthropic), POST /v1beta/models/{model}:generateContent and \
+                      :streamGenerateContent (Gemini), and GET /v1/models";
+
+fn wrong_method(dialect: &Dialect, method: &Method, path: &str) -> Outgoing {
+    let allowed =
+        if path.trim_end_matches('/').ends_with("/models") { "GET, HEAD" } else { "POST" };
+    let message = format!("{} takes {allowed}, not {method}", shortened(path));
+    let mut response = error(dialect, 405, &message, None);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// The beginning of something that a client invented.
+fn shortened(text: &str) -> &str {
+    text.char_indices().nth(100).and_then(|(at, _)| text.get(..at)).unwrap_or(text)
+}
+
 /// An error of our own, in the caller's dialect. Sending it again would not help.
-fn error(dialect: &Dialect, status: u16, message: &str) -> Outgoing {
-    let (kind, code) = match status {
-        404 => (ErrorKind::NotFound, Some("model_not_found".to_owned())),
-        413 => (ErrorKind::TooLarge, None),
-        _ => (ErrorKind::InvalidRequest, None),
+fn error(dialect: &Dialect, status: u16, message: &str, code: Option<&str>) -> Outgoing {
+    let kind = match status {
+        404 => ErrorKind::NotFound,
+        408 => ErrorKind::Timeout,
+        413 => ErrorKind::TooLarge,
+        _ => ErrorKind::InvalidRequest,
     };
-    let message = message.to_owned();
+    let (message, code) = (message.to_owned(), code.map(ToOwned::to_owned));
     let error = ClientError { status, kind, message, code, param: None };
     let mut response = reply(Reply::error(dialect, &error));
     response.headers_mut().insert("x-should-retry", HeaderValue::from_static("false"));

@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,6 +25,14 @@ use unbroken_engine::cause::FailureCause;
 mod connect;
 
 use connect::{Connector, Uses};
+
+use crate::background;
+
+/// An HTTP/2 connection in use is pinged this often, and has this long to answer.
+const HTTP2_PING: Duration = Duration::from_secs(5);
+
+/// What comes after an answer's end is waited for this long.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// Settings of the connections to targets.
 #[derive(Clone, Debug)]
@@ -80,6 +88,9 @@ impl HttpClient {
                 .timer(TokioTimer::new())
                 .pool_idle_timeout(config.idle)
                 .pool_max_idle_per_host(config.idle_per_host)
+                // A connection that has died in silence would fail every call that shares it.
+                .http2_keep_alive_interval(HTTP2_PING)
+                .http2_keep_alive_timeout(HTTP2_PING)
                 .build(Connector::new(config, allow_http2))
         };
         Self { http1: build(false), http2: build(true) }
@@ -143,6 +154,39 @@ impl Exchange {
     /// What happens next. Cancel-safe; after the end it never comes back.
     pub async fn next(&mut self) -> Progress {
         std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// Reads what is left after the answer's own end: only a body that was read to its end leaves
+    /// its connection for the next request.
+    pub(crate) fn let_go(mut self) {
+        let mut context = Context::from_waker(Waker::noop());
+        if !matches!(self.state, State::Body(_)) || self.is_read_out(&mut context) {
+            return;
+        }
+        drop(background::spawn("last bytes", async move {
+            let rest = std::future::poll_fn(|context| {
+                if self.is_read_out(context) { Poll::Ready(()) } else { Poll::Pending }
+            });
+            drop(tokio::time::timeout(LAST_BYTES, rest).await);
+        }));
+    }
+
+    /// Reads what is there; whether nothing more will come. What a target says after its end is
+    /// taken one piece at a time, so that it cannot keep us busy.
+    fn is_read_out(&mut self, context: &mut Context<'_>) -> bool {
+        match self.poll_next(context) {
+            Poll::Pending => false,
+            Poll::Ready(Progress::Bytes(_)) => {
+                context.waker().wake_by_ref();
+                false
+            }
+            Poll::Ready(
+                Progress::End
+                | Progress::Failed(_)
+                | Progress::Head(_)
+                | Progress::Connected { .. },
+            ) => true,
+        }
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Progress> {

@@ -10,4 +10,5 @@
 )]
 
 mod calls;
+mod edges;
 mod errors;

@@ -110,3 +110,45 @@ fn keys_come_from_the_environment_and_never_show() {
         errors("[[provider]]\nname = \"openai\"\nkey = \"${NOPE}\"").contains("NOPE is not set")
     );
 }
+
+#[test]
+fn what_cannot_work_is_refused_where_it_stands() {
+    let local = "[[provider]]\nname = \"local\"\ndialect = \"openai-chat\"\n";
+    for (source, part) in [
+        ("listen = \"4110\"", "f:1:10: expected an address such as 127.0.0.1:4110"),
+        ("[[route]]\nname = \"r\"\ntiers = [[]]", "with a target in it"),
+        (&format!("{local}base_url = \"http://\""), "4:12: expected an address such as"),
+        (&format!("{local}base_url = \"http://a b/v1\""), "4:12: expected an address such as"),
+        (&format!("{local}base_url = \"ftp://a/v1\""), "4:12: expected an address such as"),
+        (
+            "[[provider]]\nname = \"openai\"\n[[provider]]\nname = \"openai\"",
+            "f:4:8: this provider is",
+        ),
+        (
+            "[[route]]\nname = \"r\"\ntiers = [[{ target = \"openai/a\", weight = 0 }]]",
+            "a weight of 0",
+        ),
+        ("[[provider]]\nname = \"openai\"\nkey = \"a\\nb\"", "f:3:7: a key is not empty"),
+    ] {
+        let text = errors(source).replace("unbroken.toml", "f");
+        assert!(text.contains(part), "{source}: {text}");
+    }
+}
+
+#[test]
+fn a_key_with_a_mistake_around_it_is_not_shown() {
+    for wrong in
+        ["key = sk-secret", "key = \"sk-secret", "key = \"sk-secret\\n\"", "key=['sk-secret']"]
+    {
+        let text = errors(&format!("[[provider]]\nname = \"openai\"\n{wrong}\n"));
+        assert!(!text.contains("sk-secret"), "{text}");
+        assert!(text.starts_with("unbroken.toml:3:"), "{text}");
+    }
+}
+
+#[test]
+fn an_address_comes_from_the_environment_too() {
+    let environment = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "http://local:1/v1/")];
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    assert_eq!(Plan::zero(&environment).endpoints["openai"].base_url, "http://local:1/v1");
+}
