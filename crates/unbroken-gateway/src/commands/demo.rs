@@ -65,6 +65,8 @@ struct Show {
     is_on: bool,
     has_colour: bool,
     line: Option<u64>,
+    /// The half second of the last note.
+    noted: u64,
 }
 
 /// Targets have fixed colours: blue, magenta, cyan.
@@ -74,7 +76,7 @@ impl Show {
     fn new(is_on: bool) -> Self {
         let has_colour =
             std::io::stdout().is_terminal() && Environment::of_process().get("NO_COLOR").is_none();
-        Self { is_on, has_colour, line: None }
+        Self { is_on, has_colour, line: None, noted: u64::MAX }
     }
 
     fn paint(&self, colour: &str, text: &str) -> String {
@@ -142,8 +144,10 @@ impl Show {
         let half_second = u64::try_from(at.as_millis() / 500).unwrap_or(u64::MAX);
         if self.line != Some(half_second) {
             let lead = if self.line.is_some() { "\n" } else { "" };
+            // A line that goes on after a note begins when it goes on.
+            let begins = half_second as f64 / 2.0;
+            let seconds = if self.noted == half_second { at.as_secs_f64() } else { begins };
             self.line = Some(half_second);
-            let seconds = half_second as f64 / 2.0;
             write(&format!("{lead}  {} ", self.paint("2", &format!("{seconds:>4.1} s"))));
         }
         let name = call.target.split('/').next().unwrap_or_default();
@@ -161,6 +165,7 @@ impl Show {
 
     fn note(&mut self, at: Duration, text: &str) {
         let lead = if self.line.take().is_some() { "\n" } else { "" };
+        self.noted = u64::try_from(at.as_millis() / 500).unwrap_or(u64::MAX);
         let at = self.paint("2", &format!("{:>4.1} s", at.as_secs_f64()));
         print(&format!("{lead}  {at}  {text}"));
     }

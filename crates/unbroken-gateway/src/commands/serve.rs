@@ -49,6 +49,15 @@ pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> 
         }
     };
     plan.listen = listen.unwrap_or(plan.listen);
+    if let Some(endpoint) = plan.itself() {
+        let (name, url) = (&endpoint.name, &endpoint.base_url);
+        let variables = endpoint.provider.base_url_env.join(", ");
+        say(&format!(
+            "unbroken: the provider `{name}` at {url} is this gateway itself: calls would go round \
+             for ever; unset {variables} where the gateway runs, or set its `base_url`"
+        ));
+        return ExitCode::from(2);
+    }
     let metrics = Arc::new(Metrics::new());
     let observer = Arc::new(All(vec![Arc::new(Log), metrics.clone()]));
     let failover = Failover::new(plan.failover.clone(), observer);

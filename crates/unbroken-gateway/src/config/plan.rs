@@ -1,7 +1,7 @@
 //! The configuration, checked and resolved: nothing in it can be wrong any more.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,6 +77,12 @@ impl Plan {
             server: ServerPlan::default(),
             files: Vec::new(),
         }
+    }
+
+    /// The provider whose address is this gateway's own: its calls would go round for ever. It
+    /// happens when `OPENAI_BASE_URL`, meant for programs, is set where the gateway runs.
+    pub(crate) fn itself(&self) -> Option<&Arc<Endpoint>> {
+        self.endpoints.values().find(|endpoint| leads_to(&endpoint.base_url, self.listen))
     }
 
     /// Reads a file.
@@ -377,6 +383,19 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Whether a URL leads to where we listen, as far as can be told without asking for names.
+fn leads_to(url: &str, listen: SocketAddr) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else { return false };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_here = host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|ip: IpAddr| ip.is_loopback() || ip.is_unspecified() || ip == listen.ip());
+    let is_reachable = listen.ip().is_loopback() || listen.ip().is_unspecified();
+    let is_listening = is_reachable || host == listen.ip().to_string();
+    is_here && is_listening && uri.port_u16().unwrap_or(80) == listen.port()
 }
 
 /// Whether it is a URL with a host.

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use unbroken::Clock;
 use unbroken::observer::{Observer, Seen};
+use unbroken_engine::breaker::Change;
 use unbroken_engine::event::{AttemptResult, CellKind, Event, Outcome};
 use unbroken_engine::time::Timestamp;
 
@@ -109,6 +110,25 @@ impl Inner {
     }
 }
 
+/// The target of a cell: of its address, or of its name.
+fn who(cell: &str) -> &str {
+    let host = cell.split_once("://").map_or(cell, |(_, host)| host);
+    let end = host.find(['.', '/', ' ', '#']).unwrap_or(host.len());
+    host.get(..end).unwrap_or(host)
+}
+
+/// A breaker's change, in words.
+fn what_happens(change: &Change) -> String {
+    match (change.from, change.to) {
+        ("half_open", "open") => "opens again".to_owned(),
+        (_, "open") => "opens".to_owned(),
+        (_, "half_open") => "lets one call try".to_owned(),
+        (_, "ramp") => "lets a share back".to_owned(),
+        (_, "closed") => "closes".to_owned(),
+        (from, to) => format!("{from} -> {to}"),
+    }
+}
+
 impl Observer for Record {
     fn observe(&self, seen: &Seen<'_>) {
         let now = self.clock.now();
@@ -123,16 +143,16 @@ impl Observer for Record {
                     inner.detected(now);
                 }
                 if *cell == CellKind::Serving || change.to == "open" || change.to == "closed" {
-                    let (cell, reason) = (cell.name(), reason.name());
-                    let (from, to) = (change.from, change.to);
-                    let text = format!("{cell} {name}: {from} -> {to} ({reason})");
+                    let (who, cell) = (who(name), cell.name());
+                    let (what, why) = (what_happens(change), reason.name().replace('_', " "));
+                    let text = format!("{who}: {cell} breaker {what} ({why})");
                     inner.note(text, change.to == "closed" || change.to == "ramp");
                 }
             }
             Event::CellBlocked { cell, name, wait, cause } => {
                 inner.detected(now);
-                let (cell, wait) = (cell.name(), wait.as_secs_f32());
-                inner.note(format!("{cell} {name}: blocked for {wait:.1} s ({cause})"), false);
+                let (who, cell, wait) = (who(name), cell.name(), wait.as_secs_f32());
+                inner.note(format!("{who}: {cell} blocked for {wait:.1} s ({cause})"), false);
             }
             Event::SlownessChanged { name, is_degraded } => {
                 if *is_degraded {

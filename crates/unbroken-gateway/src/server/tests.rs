@@ -1,15 +1,18 @@
 //! The server over real sockets: what is asked, byte for byte, and what comes back.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use unbroken::Failover;
 use unbroken_drill::fake_provider::{FakeConfig, FakeProvider};
 use unbroken_drill::fault::Fault;
 
-use crate::commands::serve::start;
+use super::{Current, Server};
 use crate::config::{Environment, Plan};
+use crate::metrics::Metrics;
+use crate::routing::Routing;
 
 /// A gateway with two vendors behind it.
 struct Stage {
@@ -31,7 +34,10 @@ async fn serve(
 ) -> (std::net::SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let config = format!("listen = \"127.0.0.1:0\"\n{config}\n[health]\nenabled = false\n");
     let plan = Plan::read("test.toml", &config, &Environment::default()).unwrap();
-    let server = start(plan).await.unwrap();
+    let metrics = Arc::new(Metrics::new());
+    let failover = Failover::new(plan.failover.clone(), metrics.clone());
+    let current = Arc::new(Current::new(Routing::new(plan)));
+    let server = Server::bind(failover, current, metrics).await.unwrap();
     let address = server.address();
     let (stop, wait) = oneshot::channel::<()>();
     let stopped = unbroken::spawn("server", async move {
@@ -212,10 +218,10 @@ async fn a_stop_lets_calls_end_and_takes_no_new_ones() {
 }
 
 /// A provider that keeps what it was sent, and answers with more headers than it should.
-async fn echo() -> (String, std::sync::Arc<Mutex<String>>) {
+async fn echo() -> (String, Arc<Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let seen = std::sync::Arc::new(Mutex::new(String::new()));
+    let seen = Arc::new(Mutex::new(String::new()));
     let keep = seen.clone();
     drop(unbroken::spawn("echo", async move {
         loop {

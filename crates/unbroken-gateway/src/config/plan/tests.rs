@@ -152,3 +152,23 @@ fn an_address_comes_from_the_environment_too() {
     let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     assert_eq!(Plan::zero(&environment).endpoints["openai"].base_url, "http://local:1/v1");
 }
+
+#[test]
+fn a_gateway_that_is_its_own_provider_is_found_out() {
+    let is_itself = |url: &str, listen: &str| {
+        let environment = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", url)];
+        let environment =
+            environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut plan = Plan::zero(&environment);
+        plan.listen = listen.parse().unwrap();
+        plan.itself().is_some()
+    };
+    for url in ["http://127.0.0.1:4110/v1", "http://localhost:4110/v1", "http://[::1]:4110"] {
+        assert!(is_itself(url, "127.0.0.1:4110") && is_itself(url, "0.0.0.0:4110"), "{url}");
+        assert!(!is_itself(url, "127.0.0.1:4111"), "{url}");
+        assert!(!is_itself(url, "10.0.0.1:4110"), "{url}");
+    }
+    assert!(is_itself("http://10.0.0.1:4110", "10.0.0.1:4110"));
+    assert!(!is_itself("http://10.0.0.2:4110", "0.0.0.0:4110"));
+    assert!(!is_itself("https://api.openai.com/v1", "127.0.0.1:4110"));
+}
