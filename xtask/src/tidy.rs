@@ -170,7 +170,7 @@ fn functions(name: &str, text: &str, faults: &mut Vec<String>) {
 /// What is in a folder is in its list.
 fn lists(root: &Path, faults: &mut Vec<String>) {
     let folders = [
-        ("crates/unbroken/src/providers", &["classify", "retry_after"][..]),
+        ("crates/unbroken/src/providers", &["classify", "prefix", "retry_after"][..]),
         ("crates/unbroken-wire/src/dialects", &["fields"][..]),
     ];
     for (folder, others) in folders {

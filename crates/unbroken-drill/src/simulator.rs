@@ -13,6 +13,7 @@ use unbroken_engine::deadline::{Kind, Limits};
 use unbroken_engine::event::{AttemptResult, Event as EngineEvent, Health, Outcome};
 use unbroken_engine::fleet::Fleet;
 use unbroken_engine::random::Random;
+use unbroken_engine::resume::How;
 use unbroken_engine::target::{TargetId, TargetSpec, Tier, TierOrder};
 use unbroken_engine::time::Timestamp;
 
@@ -102,6 +103,8 @@ struct Simulated {
     relayed: Option<AttemptId>,
     /// Attempts whose provider sent the protocol's own end.
     ended: Vec<AttemptId>,
+    /// Attempts whose provider failed, or which were given up.
+    failed: Vec<AttemptId>,
     starts: u32,
     end: Option<End>,
 }
@@ -187,6 +190,7 @@ impl Simulation<'_> {
             first_content: None,
             relayed: None,
             ended: Vec::new(),
+            failed: Vec::new(),
             starts: 0,
             end: None,
         });
@@ -198,6 +202,9 @@ impl Simulation<'_> {
         let Some(simulated) = self.calls.get_mut(index) else { return Ok(()) };
         if let Input::Ended { attempt, .. } = input {
             simulated.ended.push(attempt);
+        }
+        if let Input::Failed { attempt, .. } = input {
+            simulated.failed.push(attempt);
         }
         simulated.call.handle(&mut self.fleet, input, now);
         self.perform(index)
@@ -212,11 +219,15 @@ impl Simulation<'_> {
                 return wrong("a command after the end");
             }
             match command {
-                Command::Start { attempt, target } => {
+                Command::Start { attempt, target, how } => {
                     simulated.starts += 1;
-                    if simulated.relayed.is_some() {
-                        return wrong("an attempt after content reached the client");
+                    if simulated.relayed.is_some_and(|a| !simulated.failed.contains(&a)) {
+                        return wrong("an attempt beside the one that is relayed");
                     }
+                    if simulated.first_content.is_some() == (how == How::Fresh) {
+                        return wrong("content is repeated, or gone on with before there is any");
+                    }
+                    simulated.relayed = None;
                     if simulated.starts > self.max_attempts + 3 {
                         return wrong("more attempts than the ceiling");
                     }
@@ -229,7 +240,7 @@ impl Simulation<'_> {
                     simulated.relayed = Some(attempt);
                     simulated.first_content.get_or_insert(self.now);
                 }
-                Command::Cancel { .. } => {}
+                Command::Cancel { attempt } => simulated.failed.push(attempt),
                 Command::Complete { attempt } => {
                     if !simulated.ended.contains(&attempt) || simulated.relayed != Some(attempt) {
                         return wrong("complete without the protocol's own end");
@@ -238,7 +249,7 @@ impl Simulation<'_> {
                 }
                 Command::Fail(failure) => {
                     let is_broken = matches!(failure, Failure::Broken { .. });
-                    if is_broken != simulated.relayed.is_some() {
+                    if is_broken != simulated.first_content.is_some() {
                         return wrong("broken without content, or refused after it");
                     }
                     simulated.end = Some(if is_broken { End::Broken } else { End::Refused });

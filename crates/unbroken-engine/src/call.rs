@@ -19,7 +19,8 @@
 //!
 //! Invariants, checked by the tests and the simulator after every step:
 //! - a call ends exactly once, and no later than its deadline;
-//! - at most one attempt is relayed to the client, and nothing after it failed;
+//! - at most one attempt at a time is relayed to the client; if it fails, what it delivered is gone
+//!   on with (`resume`), or the client is told that it broke;
 //! - attempts stay within the ceiling; a target is asked again only when nobody else is left or
 //!   only a different model is left, and never after it stayed silent;
 //! - a request with effects of its own is sent on only if it was certainly not processed;
@@ -37,9 +38,11 @@ use crate::deadline::{Kind, Limits};
 use crate::event::{AttemptResult, Event, Outcome, Phase, Why};
 use crate::fleet::{Fleet, Permits, Refusal, Sample};
 use crate::random::Random;
+use crate::resume::{Delivered, Flow, How, LAST_EVENT_WAIT};
 use crate::target::{TargetId, Tier};
 use crate::time::Timestamp;
 
+mod broken;
 mod next;
 mod race;
 
@@ -66,6 +69,10 @@ pub struct Ask {
     pub effect: Effect,
     /// Whether a second attempt may run beside a late first one.
     pub may_hedge: bool,
+    /// Whether an answer that breaks after its first content goes on elsewhere. Default: true.
+    pub continues: bool,
+    /// The targets that are known to take the beginning of an answer as a part of the request.
+    pub prefix: Vec<TargetId>,
 }
 
 impl Ask {
@@ -83,6 +90,8 @@ impl Ask {
             fingerprint: 0,
             effect: Effect::Pure,
             may_hedge: true,
+            continues: true,
+            prefix: Vec::new(),
         }
     }
 }
@@ -110,8 +119,10 @@ pub enum Command {
         attempt: AttemptId,
         /// Where to.
         target: TargetId,
+        /// How it relates to what was delivered before.
+        how: How,
     },
-    /// From now on this attempt's content goes to the client.
+    /// From now on this attempt's content goes to the client, after what it has of attempts before.
     Relay {
         /// Whose content.
         attempt: AttemptId,
@@ -167,11 +178,26 @@ pub enum Input {
         /// Whose.
         attempt: AttemptId,
     },
+    /// Text arrived of which it is not certain yet that it goes on with a broken answer.
+    Joining {
+        /// Whose.
+        attempt: AttemptId,
+    },
     /// Content arrived.
     Content {
         /// Whose.
         attempt: AttemptId,
+        /// What kind of content.
+        flow: Flow,
     },
+    /// The finish reason arrived; only the protocol's last event is missing.
+    Finishing {
+        /// Whose.
+        attempt: AttemptId,
+    },
+    /// What the client has of the answer has changed. Until this is said, relayed content counts as
+    /// text.
+    Delivered(Delivered),
     /// The decoder saw the protocol's own end.
     Ended {
         /// Whose.
@@ -232,6 +258,10 @@ struct Attempt {
     /// How long to the first content, once it has come.
     first: Option<Duration>,
     why: Why,
+    how: How,
+    flow: Flow,
+    /// Whether its finish reason has come.
+    is_finishing: bool,
 }
 
 #[derive(Debug)]
@@ -266,6 +296,12 @@ pub struct Call {
     doubted: Option<usize>,
     /// Whether it was sent to a target that is shut, because all are.
     has_panicked: bool,
+    /// What the client has.
+    delivered: Delivered,
+    /// An answer that broke and does not go on yet.
+    broken: Option<broken::Broken>,
+    /// How often it went on.
+    continuations: u32,
 }
 
 /// What a call remembers of what was asked.
@@ -278,6 +314,8 @@ struct Small {
     fingerprint: u64,
     effect: Effect,
     may_hedge: bool,
+    continues: bool,
+    prefix: Vec<TargetId>,
 }
 
 /// A stale pooled connection is replaced this often within one call. Bound: each costs one write.
@@ -300,6 +338,8 @@ impl Call {
                 fingerprint: ask.fingerprint,
                 effect: ask.effect,
                 may_hedge: ask.may_hedge && ask.effect == Effect::Pure,
+                continues: ask.continues,
+                prefix: ask.prefix.clone(),
             },
             begun: now,
             ends: now + ask.limits.total,
@@ -314,6 +354,9 @@ impl Call {
             told: None,
             doubted: None,
             has_panicked: false,
+            delivered: Delivered::Nothing,
+            broken: None,
+            continuations: 0,
         };
         call.go_on(fleet, now);
         call
@@ -384,7 +427,15 @@ impl Call {
                     running.alive_at = now;
                 }
             }
-            Input::Content { attempt } => self.content(fleet, attempt, now),
+            Input::Content { attempt, flow } => self.content(fleet, attempt, flow, now),
+            Input::Joining { attempt } => self.joining(attempt, now),
+            Input::Finishing { attempt } => {
+                if let Some(running) = self.running(attempt) {
+                    running.is_finishing = true;
+                    running.alive_at = now;
+                }
+            }
+            Input::Delivered(delivered) => self.delivers(delivered),
             Input::Ended { attempt, output_tokens } => {
                 self.ended(fleet, attempt, output_tokens, now);
             }
@@ -403,18 +454,18 @@ impl Call {
         self.running.iter_mut().find(|attempt| attempt.id == id)
     }
 
-    fn content(&mut self, fleet: &mut Fleet, id: AttemptId, now: Timestamp) {
+    fn content(&mut self, fleet: &mut Fleet, id: AttemptId, flow: Flow, now: Timestamp) {
         let call = self.id;
         let Some(attempt) = self.running(id) else { return };
         attempt.alive_at = now;
         attempt.content_at = now;
+        attempt.flow = flow;
         if attempt.phase == Phase::Delivering {
             return;
         }
         attempt.phase = Phase::Delivering;
         attempt.hedge_at = None;
-        let after = now.since(attempt.started);
-        attempt.first = Some(after);
+        let after = *attempt.first.get_or_insert(now.since(attempt.started));
         let index = attempt.candidate;
         let mut permits = attempt.permits;
         self.win_race(fleet, id, now);
@@ -425,6 +476,10 @@ impl Call {
         fleet.emit(Event::AttemptDelivered { call, attempt: id.0, target, after });
         if let Some(attempt) = self.running(id) {
             attempt.permits = permits;
+        }
+        self.continued(fleet, id, now);
+        if self.delivered == Delivered::Nothing {
+            self.delivered = Delivered::Text;
         }
         self.commands.push_back(Command::Relay { attempt: id });
     }
@@ -439,7 +494,8 @@ impl Call {
             return;
         }
         // A whole answer has no first content of its own.
-        self.content(fleet, id, now);
+        let flow = self.running(id).map(|attempt| attempt.flow).unwrap_or_default();
+        self.content(fleet, id, flow, now);
         let Some(attempt) = self.stop(fleet, id, AttemptResult::Answered, now) else { return };
         if let Some(candidate) = self.candidates.get(attempt.candidate) {
             let target = candidate.target;
@@ -461,6 +517,9 @@ impl Call {
     fn tick(&mut self, fleet: &mut Fleet, now: Timestamp) {
         match &self.stage {
             Stage::Running => {
+                if self.finish_without_last_event(fleet, now).is_some() {
+                    return;
+                }
                 let late = self.running.iter().find_map(|attempt| {
                     let (limit, cause) = self.limit_of(attempt);
                     let cause = if now >= limit { cause } else { self.out_of_time(attempt) };
@@ -520,9 +579,13 @@ impl Call {
                 (attempt.connect_by, FailureCause::Unreachable(Unreachable::TimedOut))
             }
             Phase::Waiting => (attempt.content_by, FailureCause::Silent),
+            Phase::Delivering if attempt.is_finishing => {
+                (attempt.alive_at + LAST_EVENT_WAIT, FailureCause::Stalled)
+            }
             Phase::Delivering => {
-                let silent = attempt.alive_at + self.limits.silence;
-                let stalled = attempt.content_at + self.limits.stall;
+                let (silence, stall) = self.progress_limits(attempt);
+                let silent = attempt.alive_at + silence;
+                let stalled = attempt.content_at + stall;
                 (silent.min(stalled), FailureCause::Stalled)
             }
         }

@@ -72,6 +72,10 @@ pub enum FailureCause {
         /// The HTTP status, or 0 if the request could not even be built.
         status: u16,
     },
+    /// The target does not take the beginning of an answer as a part of the request.
+    PrefixRefused,
+    /// What the target said does not go on from what was delivered before.
+    Unjoinable,
     /// The call's own time is up.
     OutOfTime,
 }
@@ -103,7 +107,8 @@ pub enum Limitation {
 /// What may be done about a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// Send the same request to the same target at once: nothing was sent before, it is free.
+    /// Send to the same target at once: nothing was sent before, or the request is put another
+    /// way. It is free.
     Resend,
     /// Go on to another target; if only a different model is left, the same target may be tried
     /// once more first, after a short pause.
@@ -175,6 +180,8 @@ impl FailureCause {
         Self::PolicyRefused { status: 400 },
         Self::InvalidRequest { status: 400 },
         Self::Misconfigured { status: 404 },
+        Self::PrefixRefused,
+        Self::Unjoinable,
         Self::OutOfTime,
     ];
 
@@ -183,7 +190,7 @@ impl FailureCause {
     pub const fn remedy(self) -> Remedy {
         // No `_` arm: whoever adds a cause decides here, or the build fails.
         match self {
-            Self::StaleConnection => Remedy::Resend,
+            Self::StaleConnection | Self::PrefixRefused => Remedy::Resend,
             Self::ConnectionLost | Self::TargetError { .. } | Self::Overloaded { .. } => {
                 Remedy::RetryOrFailOver
             }
@@ -198,6 +205,7 @@ impl FailureCause {
             | Self::EmptyAnswer
             | Self::Truncated
             | Self::Stalled
+            | Self::Unjoinable
             | Self::Misconfigured { .. } => Remedy::FailOver,
             Self::TargetCannot(_) | Self::ModelGone => Remedy::FailOverOrTell,
             Self::PolicyRefused { .. } | Self::InvalidRequest { .. } | Self::OutOfTime => {
@@ -228,6 +236,8 @@ impl FailureCause {
             | Self::TargetCannot(_)
             | Self::PolicyRefused { .. }
             | Self::InvalidRequest { .. }
+            | Self::PrefixRefused
+            | Self::Unjoinable
             | Self::OutOfTime => Blame::Nobody,
         }
     }
@@ -245,10 +255,13 @@ impl FailureCause {
             | Self::RateLimited { .. }
             | Self::Malformed
             | Self::EmptyAnswer
-            | Self::Truncated => true,
+            | Self::Truncated
+            // Only an answer that is half told stalls: to go on with it is worth another try.
+            | Self::Stalled
+            | Self::PrefixRefused => true,
             // A silent target has cost its time already (engine.md section 0, decision 5).
             Self::Silent
-            | Self::Stalled
+            | Self::Unjoinable
             | Self::QuotaExhausted { .. }
             | Self::KeyRejected
             | Self::ModelGone
@@ -274,8 +287,10 @@ impl FailureCause {
             | Self::TargetCannot(_)
             | Self::PolicyRefused { .. }
             | Self::InvalidRequest { .. }
+            | Self::PrefixRefused
             | Self::Misconfigured { .. } => true,
             Self::StaleConnection
+            | Self::Unjoinable
             | Self::ConnectionLost
             | Self::Silent
             | Self::TargetError { .. }
@@ -315,6 +330,8 @@ impl FailureCause {
             | Self::PolicyRefused { .. }
             | Self::InvalidRequest { .. }
             | Self::Misconfigured { .. }
+            | Self::PrefixRefused
+            | Self::Unjoinable
             | Self::OutOfTime => 1000,
         }
     }
@@ -342,6 +359,8 @@ impl FailureCause {
             | Self::PolicyRefused { .. }
             | Self::InvalidRequest { .. }
             | Self::Misconfigured { .. }
+            | Self::PrefixRefused
+            | Self::Unjoinable
             | Self::OutOfTime => None,
         }
     }
@@ -362,6 +381,8 @@ impl FailureCause {
             | Self::Stalled
             | Self::PolicyRefused { .. }
             | Self::InvalidRequest { .. }
+            | Self::PrefixRefused
+            | Self::Unjoinable
             | Self::Misconfigured { .. } => true,
             // `TargetCannot` may have been found out without sending anything.
             Self::Unreachable(_)
@@ -378,7 +399,7 @@ impl FailureCause {
     #[must_use]
     pub const fn proves_key(self) -> bool {
         match self {
-            Self::RateLimited { .. } | Self::PolicyRefused { .. } => true,
+            Self::RateLimited { .. } | Self::PolicyRefused { .. } | Self::Unjoinable => true,
             Self::Unreachable(_)
             | Self::StaleConnection
             | Self::ConnectionLost
@@ -396,6 +417,7 @@ impl FailureCause {
             | Self::TargetCannot(_)
             | Self::InvalidRequest { .. }
             | Self::Misconfigured { .. }
+            | Self::PrefixRefused
             | Self::OutOfTime => false,
         }
     }
@@ -404,7 +426,10 @@ impl FailureCause {
     #[must_use]
     pub const fn proves_serving(self) -> bool {
         match self {
-            Self::PolicyRefused { .. } | Self::InvalidRequest { .. } => true,
+            Self::PolicyRefused { .. }
+            | Self::InvalidRequest { .. }
+            | Self::PrefixRefused
+            | Self::Unjoinable => true,
             Self::Unreachable(_)
             | Self::StaleConnection
             | Self::ConnectionLost
@@ -454,6 +479,8 @@ impl FailureCause {
             Self::PolicyRefused { .. } => "policy_refused",
             Self::InvalidRequest { .. } => "invalid_request",
             Self::Misconfigured { .. } => "misconfigured",
+            Self::PrefixRefused => "prefix_refused",
+            Self::Unjoinable => "unjoinable",
             Self::OutOfTime => "out_of_time",
         }
     }
@@ -495,6 +522,8 @@ impl fmt::Display for FailureCause {
             Self::Misconfigured { status } => {
                 write!(f, "it is configured wrongly (status {status})")
             }
+            Self::PrefixRefused => f.write_str("it does not take the beginning of an answer"),
+            Self::Unjoinable => f.write_str("what it said did not go on from what was there"),
             Self::OutOfTime => f.write_str("the call's time was up"),
         }
     }

@@ -26,8 +26,13 @@ pub struct Limits {
     pub first_token_reasoning: Duration,
     /// To a whole answer that is not streamed, while other targets are left. Default: 60 s.
     pub answer: Duration,
-    /// Without any byte once connected and delivering. Default: 45 s (three ping periods).
+    /// Without any byte of text once delivering, when nobody else could go on. Default: 45 s (three
+    /// ping periods).
     pub silence: Duration,
+    /// Between two pieces of text, as long as another target could go on. Default: 8 s.
+    ///
+    /// Thinking and arguments of tools may pause for `stall`.
+    pub between_tokens: Duration,
     /// Without any content between pings, once delivering. Default: 120 s.
     pub stall: Duration,
     /// For the whole call. Default: 600 s, as in the official SDKs.
@@ -42,6 +47,7 @@ impl Default for Limits {
             first_token_reasoning: Duration::from_secs(60),
             answer: Duration::from_secs(60),
             silence: Duration::from_secs(45),
+            between_tokens: Duration::from_secs(8),
             stall: Duration::from_secs(120),
             total: Duration::from_secs(600),
         }

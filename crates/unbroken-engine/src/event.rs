@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::breaker::Change;
 use crate::cause::FailureCause;
+use crate::resume::{Delivered, How};
 
 /// Something that happened in the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,32 @@ pub enum Event {
         phase: Phase,
         /// Time since the attempt was started.
         took: Duration,
+    },
+    /// An answer broke after its first content.
+    StreamBroke {
+        /// The call.
+        call: u64,
+        /// The attempt.
+        attempt: u32,
+        /// The target's label.
+        target: Arc<str>,
+        /// Why.
+        cause: FailureCause,
+        /// What the client had of it.
+        delivered: Delivered,
+    },
+    /// A broken answer goes on: what another attempt says fits what was delivered.
+    StreamContinued {
+        /// The call.
+        call: u64,
+        /// The attempt that goes on.
+        attempt: u32,
+        /// The target's label.
+        target: Arc<str>,
+        /// How it was asked.
+        how: How,
+        /// From the break to the first content after it.
+        gap: Duration,
     },
     /// A call waits before it goes on.
     CallWaits {
@@ -156,6 +183,8 @@ impl Event {
             Self::AttemptStarted { call, .. }
             | Self::AttemptDelivered { call, .. }
             | Self::AttemptEnded { call, .. }
+            | Self::StreamBroke { call, .. }
+            | Self::StreamContinued { call, .. }
             | Self::CallWaits { call, .. }
             | Self::RetryRefused { call }
             | Self::HedgeDecided { call, .. }
@@ -191,6 +220,8 @@ pub enum Why {
     Shadow,
     /// One more opinion: the target before it refused the request as invalid.
     Doubt,
+    /// A broken answer is to go on.
+    Continue,
 }
 
 impl Why {
@@ -205,6 +236,7 @@ impl Why {
             Self::Hedge => "hedge",
             Self::Shadow => "shadow",
             Self::Doubt => "doubt",
+            Self::Continue => "continue",
         }
     }
 }

@@ -284,6 +284,8 @@ pub struct Fleet {
     throttles: BTreeMap<Arc<str>, Throttle>,
     seats: BTreeMap<u64, Seat>,
     synthetic: BTreeMap<TargetId, Permits>,
+    /// Until when a target is not sent the beginning of an answer.
+    no_prefix: BTreeMap<TargetId, Timestamp>,
     local_fault_until: Option<Timestamp>,
     turns: BTreeMap<(Arc<str>, usize), u64>,
     events: VecDeque<Event>,
@@ -310,6 +312,7 @@ impl Fleet {
             throttles: BTreeMap::new(),
             seats: BTreeMap::new(),
             synthetic: BTreeMap::new(),
+            no_prefix: BTreeMap::new(),
             local_fault_until: None,
             turns: BTreeMap::new(),
             events: VecDeque::new(),

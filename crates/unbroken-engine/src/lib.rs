@@ -58,6 +58,7 @@ pub mod pace;
 pub mod peers;
 pub mod random;
 pub mod receiver;
+pub mod resume;
 pub mod retry_budget;
 pub mod slowness;
 pub mod target;

@@ -54,6 +54,14 @@ impl Observer for Log {
                 let (result, phase, took_ms) = (result.name(), phase.name(), took.as_millis());
                 tracing::debug!(request, attempt, %target, result, phase, took_ms, "attempt");
             }
+            Event::StreamBroke { attempt, target, cause, delivered, .. } => {
+                let (cause, delivered) = (cause.name(), format!("{delivered:?}").to_lowercase());
+                tracing::debug!(request, attempt, %target, cause, delivered, "stream broke");
+            }
+            Event::StreamContinued { attempt, target, how, gap, .. } => {
+                let (how, gap_ms) = (how.name(), gap.as_millis());
+                tracing::info!(request, attempt, %target, how, gap_ms, "stream goes on");
+            }
             Event::CallWaits { wait, .. } => {
                 tracing::debug!(request, wait_ms = wait.as_millis(), "call waits for a target");
             }
@@ -128,6 +136,8 @@ fn alert(event: &Event) {
         Event::AttemptStarted { .. }
         | Event::AttemptDelivered { .. }
         | Event::AttemptEnded { .. }
+        | Event::StreamBroke { .. }
+        | Event::StreamContinued { .. }
         | Event::CallWaits { .. }
         | Event::RetryRefused { .. }
         | Event::BreakerChanged { .. }

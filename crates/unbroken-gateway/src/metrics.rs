@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicI64;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -34,9 +35,23 @@ pub(crate) struct Metrics {
     alerts: Family<AlertLabels, Counter>,
     local_fault: Gauge<i64, AtomicI64>,
     throttled: Counter,
+    stream_breaks: Family<BreakLabels, Counter>,
+    stream_seams: Family<SeamLabels, Counter>,
+    seam_gap: Family<SeamLabels, Histogram, fn() -> Histogram>,
     reloads: Family<ReloadLabels, Counter>,
     generation: Gauge<i64, AtomicI64>,
     is_refused: Gauge<i64, AtomicI64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BreakLabels {
+    target: String,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SeamLabels {
+    how: &'static str,
 }
 
 /// What became of a configuration.
@@ -165,6 +180,9 @@ impl Metrics {
             reloads: Family::default(),
             generation: Gauge::default(),
             is_refused: Gauge::default(),
+            stream_breaks: Family::default(),
+            stream_seams: Family::default(),
+            seam_gap: Family::new_with_constructor(histogram),
         };
         metrics.register();
         metrics
@@ -211,6 +229,12 @@ impl Metrics {
             self.is_refused.clone(),
         );
         r.register("throttled", "Calls turned away in a total outage", self.throttled.clone());
+        let breaks = "Answers that broke after their first content, by whose they were";
+        r.register("stream_breaks", breaks, self.stream_breaks.clone());
+        let seams = "Broken answers that another attempt went on with";
+        r.register("stream_seams", seams, self.stream_seams.clone());
+        let gap = "From a break to the first content after it";
+        r.register("stream_seam_gap_seconds", gap, self.seam_gap.clone());
     }
 
     fn alert(&self, alert: &'static str) {
@@ -227,6 +251,17 @@ impl Metrics {
             None => return,
         };
         self.reloads.get_or_create(&ReloadLabels { result }).inc();
+    }
+
+    fn broke(&self, target: &str, cause: &'static str) {
+        let labels = BreakLabels { target: self.names.label(target), cause };
+        self.stream_breaks.get_or_create(&labels).inc();
+    }
+
+    fn continued(&self, how: &'static str, gap: Duration) {
+        let labels = SeamLabels { how };
+        self.stream_seams.get_or_create(&labels).inc();
+        self.seam_gap.get_or_create(&labels).observe(gap.as_secs_f64());
     }
 
     /// The page for Prometheus.
@@ -253,6 +288,8 @@ impl Observer for Metrics {
                 let labels = AttemptLabels { target: self.names.label(target), result, phase };
                 self.attempts.get_or_create(&labels).inc();
             }
+            Event::StreamBroke { target, cause, .. } => self.broke(target, cause.name()),
+            Event::StreamContinued { how, gap, .. } => self.continued(how.name(), *gap),
             Event::CallWaits { .. } => {
                 self.waits.inc();
             }

@@ -3,10 +3,13 @@
 //! Pure: bytes in, bytes out. A [`dialects::Dialect`] reads and writes requests, answers, streams
 //! and errors of one API; [`chat`] is the form between them; [`sse`] splits streams into events;
 //! [`raw`] replaces single fields without touching the rest; [`error`] reads every provider's
-//! error bodies.
+//! error bodies; [`resume`] asks a target to go on with an answer that broke, and [`seam`] judges
+//! whether it did.
 
 pub mod chat;
 pub mod dialects;
 pub mod error;
 pub mod raw;
+pub mod resume;
+pub mod seam;
 pub mod sse;

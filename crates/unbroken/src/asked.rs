@@ -39,6 +39,12 @@ pub(crate) fn conversation(request: &CallRequest, chat: &Chat) -> Option<u64> {
     Some(hasher.finish())
 }
 
+/// Whether the client does not want a broken answer to go on elsewhere: the header
+/// `x-unbroken-continue: false`.
+pub(crate) fn forbids_continuation(request: &CallRequest) -> bool {
+    request.headers.get("x-unbroken-continue").is_some_and(|value| value == "false")
+}
+
 /// What it would do to send the request twice.
 pub(crate) fn effect(chat: &Chat) -> Effect {
     let is_effectful = |(name, value): &(String, serde_json::Value)| {

@@ -1,7 +1,8 @@
 //! The one loop: wait for one thing, tell the engine, do what it says.
 //!
 //! No decision is made here. The fleet's lock is taken per event and never held across an
-//! `.await`. Whoever drops a call (the client left, the server stops) ends it: the upstream
+//! `.await`. A stream's head goes to the client with its first content, or when that is long in
+//! coming. Whoever drops a call (the client left, the server stops) ends it: the upstream
 //! exchange is closed and every permit goes back.
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use unbroken_engine::call::{Ask, AttemptId, Call, Command, Failure, Input};
 use unbroken_engine::deadline::Kind;
+use unbroken_engine::resume::{Delivered, How};
 use unbroken_engine::target::{TargetId, Tier};
 use unbroken_engine::time::Timestamp;
 use unbroken_wire::chat::Chat;
@@ -17,10 +19,11 @@ use unbroken_wire::chat::Chat;
 use crate::asked;
 use crate::failover::Shared;
 use crate::observer::CallFacts;
+use crate::providers;
 use crate::relay::Relay;
 use crate::reply::{self, CallRequest, Refused, Reply};
 use crate::route::Choice;
-use crate::upstream::{Kept, News, Upstream};
+use crate::upstream::{Kept, News, Resume, Upstream};
 
 /// One call under way.
 pub(crate) struct Driver {
@@ -34,6 +37,11 @@ pub(crate) struct Driver {
     relay: Relay,
     /// What failed attempts were told, for the client to read if nobody answers.
     kept: BTreeMap<AttemptId, Kept>,
+    /// How the attempts were asked to begin.
+    ways: BTreeMap<AttemptId, How>,
+    /// What the engine knows of what the client has.
+    told: Option<Delivered>,
+    begun: Timestamp,
     ending: Option<Ending>,
 }
 
@@ -53,14 +61,19 @@ impl Driver {
         };
         let mut choices = BTreeMap::new();
         let mut fleet = shared.fleet();
-        let tiers = request.route.tiers.iter().map(|tier| {
-            let targets = tier.choices.iter().map(|choice| {
-                let id = fleet.target(&choice.spec(), now);
-                choices.insert(id, choice.clone());
-                (id, choice.weight)
-            });
-            Tier { targets: targets.collect(), order: tier.order }
-        });
+        let tiers: Vec<Tier> = request
+            .route
+            .tiers
+            .iter()
+            .map(|tier| {
+                let targets = tier.choices.iter().map(|choice| {
+                    let id = fleet.target(&choice.spec(), now);
+                    choices.insert(id, choice.clone());
+                    (id, choice.weight)
+                });
+                Tier { targets: targets.collect(), order: tier.order }
+            })
+            .collect();
         let ask = Ask {
             client_retries: reply::client_retries(&request.headers),
             input_tokens: u32::try_from(chat.estimated_input_tokens()).unwrap_or(u32::MAX),
@@ -68,7 +81,9 @@ impl Driver {
             fingerprint: asked::fingerprint(&request.body),
             effect: asked::effect(&chat),
             may_hedge: chat.choices <= 1,
-            ..Ask::new(&request.route.name, tiers.collect(), request.route.limits, kind)
+            continues: request.route.stream.continues && !asked::forbids_continuation(&request),
+            prefix: prefix_targets(&choices, &chat),
+            ..Ask::new(&request.route.name, tiers, request.route.limits, kind)
         };
         let call = fleet.begin(&ask, now);
         // Under the fleet's lock: nobody sees an event of the call before its facts are known.
@@ -85,6 +100,9 @@ impl Driver {
             upstreams: Vec::new(),
             relay,
             kept: BTreeMap::new(),
+            ways: BTreeMap::new(),
+            told: None,
+            begun: now,
             ending: None,
         };
         driver.perform_commands();
@@ -92,10 +110,24 @@ impl Driver {
     }
 
     /// Runs until there is something to tell the client: the first content of a stream, a whole
-    /// answer, or a failure.
+    /// answer, a failure, or that a stream is long in coming.
     pub(crate) async fn reply(mut self) -> Reply {
-        while self.ending.is_none() && !(self.chat.stream && self.relay.has_begun()) {
-            self.step().await;
+        let options = self.request.route.stream;
+        let early = (self.chat.stream && !options.early_keep_alive.is_zero())
+            .then(|| self.begun + options.early_keep_alive);
+        let mut content_at = None;
+        while self.ending.is_none() {
+            let mut wake = early;
+            if self.chat.stream && self.relay.has_begun() {
+                wake =
+                    Some(*content_at.get_or_insert(self.shared.clock.now()) + options.commit_hold);
+            } else {
+                content_at = None;
+            }
+            if wake.is_some_and(|wake| wake <= self.shared.clock.now()) {
+                break;
+            }
+            self.step(wake).await;
         }
         match self.ending {
             Some(Ending::Failed(failure)) if !self.relay.has_begun() => self.refuse(failure),
@@ -105,6 +137,7 @@ impl Driver {
 
     /// The next bytes of a stream; `None` when the client has everything.
     pub(crate) async fn next_bytes(&mut self) -> Option<Bytes> {
+        let life_at = self.shared.clock.now() + self.request.route.stream.keep_alive;
         loop {
             let bytes = self.relay.take();
             if !bytes.is_empty() {
@@ -113,40 +146,58 @@ impl Driver {
             if self.ending.is_some() {
                 return None;
             }
-            self.step().await;
+            if self.shared.clock.now() >= life_at {
+                self.relay.keep_alive();
+                let bytes = self.relay.take();
+                return Some(bytes);
+            }
+            self.step(Some(life_at)).await;
         }
     }
 
-    /// Waits for one thing, tells the engine and does what it says.
-    async fn step(&mut self) {
+    /// Waits for one thing, tells the engine and does what it says; not beyond `wake`.
+    async fn step(&mut self, wake: Option<Timestamp>) {
         let Some(deadline) = self.call.deadline() else {
             // Over without a word cannot happen; if it did, the client must not wait for ever.
             let nothing = Failure::Exhausted { only_rate_limits: false, retry_at: None };
             self.ending.get_or_insert(Ending::Failed(nothing));
             return;
         };
-        let input = self.next_input(deadline).await;
+        let Some(input) = self.next_input(deadline, wake).await else { return };
         self.tell(input);
         self.perform_commands();
+        self.tell_delivered();
     }
 
-    async fn next_input(&mut self, deadline: Timestamp) -> Input {
-        let deadline = self.shared.clock.instant(deadline);
-        match tokio::time::timeout_at(deadline, news_of(&mut self.upstreams)).await {
-            Err(_) => Input::Tick,
+    async fn next_input(&mut self, deadline: Timestamp, wake: Option<Timestamp>) -> Option<Input> {
+        let until = wake.map_or(deadline, |wake| wake.min(deadline));
+        let at = self.shared.clock.instant(until);
+        match tokio::time::timeout_at(at, news_of(&mut self.upstreams)).await {
+            Err(_) => (until == deadline).then_some(Input::Tick),
             Ok((upstream, news)) => {
                 let attempt = upstream.attempt();
-                match news {
+                Some(match news {
                     News::Connected => Input::Connected { attempt },
                     News::Alive => Input::Alive { attempt },
-                    News::Content => Input::Content { attempt },
+                    News::Joining => Input::Joining { attempt },
+                    News::Content(flow) => Input::Content { attempt, flow },
+                    News::Finishing => Input::Finishing { attempt },
                     News::Ended => {
                         let output_tokens = upstream.output_tokens();
                         Input::Ended { attempt, output_tokens }
                     }
                     News::Failed(cause) => Input::Failed { attempt, cause },
-                }
+                })
             }
+        }
+    }
+
+    /// The engine decides about a broken stream by what the client has of it.
+    fn tell_delivered(&mut self) {
+        let delivered = self.relay.delivered();
+        if self.chat.stream && self.told != Some(delivered) && self.relay.attempt().is_some() {
+            self.told = Some(delivered);
+            self.tell(Input::Delivered(delivered));
         }
     }
 
@@ -170,12 +221,15 @@ impl Driver {
 
     fn perform(&mut self, command: &Command) {
         match *command {
-            Command::Start { attempt, target } => self.start(attempt, target),
+            Command::Start { attempt, target, how } => self.start(attempt, target, how),
             Command::Relay { attempt } => {
+                let target = self.label_of(attempt);
+                let how = self.ways.get(&attempt).copied().unwrap_or_default();
+                self.told = None;
                 if let Some(upstream) =
                     self.upstreams.iter_mut().find(|upstream| upstream.attempt() == attempt)
                 {
-                    self.relay.begin(upstream);
+                    self.relay.begin(upstream, target, how);
                     self.relay.pass_on(upstream);
                 }
             }
@@ -184,9 +238,10 @@ impl Driver {
             }
             Command::Complete { attempt } => {
                 let whole = |upstream: &Upstream| upstream.attempt() == attempt;
-                if let Some(place) = self.upstreams.iter().position(whole) {
-                    let mut upstream = self.upstreams.swap_remove(place);
-                    self.relay.finish(&mut upstream);
+                let place = self.upstreams.iter().position(whole);
+                let mut upstream = place.map(|place| self.upstreams.swap_remove(place));
+                self.relay.finish(upstream.as_mut());
+                if let Some(upstream) = upstream {
                     upstream.let_go();
                 }
                 self.upstreams.clear();
@@ -194,19 +249,39 @@ impl Driver {
             }
             Command::Fail(failure) => {
                 self.keep_all_words();
-                if let Failure::Broken { cause, .. } = failure {
-                    self.relay.break_off(cause);
+                match failure {
+                    Failure::Broken { cause, .. } => self.relay.break_off(cause),
+                    Failure::Tell { .. } | Failure::Exhausted { .. }
+                        if self.relay.is_committed() =>
+                    {
+                        self.fail_late(failure);
+                    }
+                    Failure::Tell { .. } | Failure::Exhausted { .. } => {}
                 }
                 self.ending = Some(Ending::Failed(failure));
             }
         }
     }
 
-    fn start(&mut self, attempt: AttemptId, target: TargetId) {
+    fn start(&mut self, attempt: AttemptId, target: TargetId, how: How) {
         self.keep_failed_words();
         let Some(choice) = self.choices.get(&target) else { return };
+        let resume = match how {
+            How::Fresh => {
+                if self.relay.attempt().is_some() {
+                    self.relay.start_over();
+                }
+                Resume::default()
+            }
+            How::Restart | How::Prefix | How::Instructed => Resume {
+                how,
+                text: self.relay.text().to_owned(),
+                prefill: providers::prefill(&choice.endpoint, &choice.model, &self.chat),
+            },
+        };
+        self.ways.insert(attempt, how);
         let http = &self.shared.http;
-        let upstream = Upstream::start(http, attempt, choice, &self.request, &self.chat);
+        let upstream = Upstream::start(http, attempt, choice, &self.request, &self.chat, resume);
         self.upstreams.push(upstream);
     }
 
@@ -232,44 +307,62 @@ impl Driver {
         }
     }
 
-    fn answer(self) -> Reply {
+    fn answer(mut self) -> Reply {
         let attempts = self.call.trail().len();
         let head = self.relay.head(attempts, self.answering_label());
         if self.chat.stream {
+            self.relay.commit();
+            self.tell_delivered();
             Reply::stream(head, self)
         } else {
-            let mut driver = self;
-            Reply::whole(head, driver.relay.take())
+            Reply::whole(head, self.relay.take())
         }
+    }
+
+    fn label_of(&self, AttemptId(number): AttemptId) -> String {
+        let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        let tried = place.and_then(|place| self.call.trail().get(place));
+        let choice = tried.and_then(|tried| self.choices.get(&tried.target));
+        choice.map(Choice::label).unwrap_or_default()
     }
 
     /// The target that answers, or answered last.
     fn answering_label(&self) -> String {
-        let trail = self.call.trail();
-        let by_relay = self
-            .relay
-            .attempt()
-            .and_then(|AttemptId(number)| trail.get(usize::try_from(number).ok()?.checked_sub(1)?));
-        let choice =
-            by_relay.or_else(|| trail.last()).and_then(|tried| self.choices.get(&tried.target));
-        choice.map(Choice::label).unwrap_or_default()
+        let last = u32::try_from(self.call.trail().len()).unwrap_or(u32::MAX);
+        self.label_of(self.relay.attempt().unwrap_or(AttemptId(last)))
+    }
+
+    /// There is no answer, and the client has the head of a stream: it hears in the stream why.
+    fn fail_late(&mut self, failure: Failure) {
+        let refused = self.refused();
+        let told = self.told_words(failure);
+        let message = reply::message(&self.request, failure, told.as_ref(), &refused);
+        self.relay.error(message, "all_targets_failed");
     }
 
     fn refuse(mut self, failure: Failure) -> Reply {
+        let refused = self.refused();
+        let told = self.told_words(failure);
+        reply::refuse(&self.request, failure, told, &refused)
+    }
+
+    fn refused(&self) -> Refused {
         let now = self.shared.clock.now();
         let refusals = self.call.refusals(&self.shared.fleet(), now);
         let label = |target| self.choices.get(&target).map(Choice::label).unwrap_or_default();
         let tried = self.call.trail().iter().map(|tried| (label(tried.target), tried.cause));
-        let refused = Refused {
+        Refused {
             tried: tried.collect(),
             refusals: refusals.into_iter().map(|(target, r)| (label(target), r)).collect(),
             now,
-        };
-        let told = match failure {
+        }
+    }
+
+    fn told_words(&mut self, failure: Failure) -> Option<Kept> {
+        match failure {
             Failure::Tell { attempt } => self.kept.remove(&attempt),
             Failure::Exhausted { .. } | Failure::Broken { .. } => None,
-        };
-        reply::refuse(&self.request, failure, told, &refused)
+        }
     }
 }
 
@@ -281,6 +374,13 @@ fn facts(request: &CallRequest, chat: &Chat, input_tokens: u32) -> CallFacts {
         is_stream: chat.stream,
         input_tokens,
     }
+}
+
+/// The targets that are known to take the beginning of an answer to this request.
+fn prefix_targets(choices: &BTreeMap<TargetId, Choice>, chat: &Chat) -> Vec<TargetId> {
+    let takes =
+        |choice: &Choice| providers::prefill(&choice.endpoint, &choice.model, chat).is_some();
+    choices.iter().filter(|(_, choice)| takes(choice)).map(|(id, _)| *id).collect()
 }
 
 /// The next news of whoever has some; never, if nothing runs. Cancel-safe.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::HeaderMap;
 use secrecy::SecretString;
+use unbroken_wire::resume::Prefill;
 
 use crate::providers::Provider;
 
@@ -22,6 +23,8 @@ pub struct Endpoint {
     pub key_name: String,
     /// Whether HTTP/2 may be used. Default: no, as in the official SDKs.
     pub http2: bool,
+    /// How it takes the beginning of an answer, if that is known better than by its name.
+    pub prefill: Option<Prefill>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -42,6 +45,7 @@ impl Endpoint {
             key,
             key_name: provider.name.to_owned(),
             http2: false,
+            prefill: None,
         }
     }
 

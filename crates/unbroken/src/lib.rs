@@ -8,6 +8,7 @@ mod asked;
 mod background;
 pub mod builder;
 mod clock;
+mod delivered;
 mod driver;
 pub mod endpoint;
 pub mod failover;

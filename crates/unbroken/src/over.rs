@@ -115,7 +115,7 @@ impl<Q: Clone, A> Over<Q, A> {
         loop {
             while let Some(command) = running.call.next_command() {
                 match command {
-                    Command::Start { attempt: id, target } => {
+                    Command::Start { attempt: id, target, .. } => {
                         let index = self.index_of(target);
                         let Some((_, client)) = self.clients.get(index) else { continue };
                         let ended = Input::Ended { attempt: id, output_tokens: 0 };

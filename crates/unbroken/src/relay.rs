@@ -1,16 +1,24 @@
 //! What the client gets: bytes of the answer in the client's own dialect, and the honest headers.
+//!
+//! One answer may be made of the answers of several attempts. Events of the first one pass as they
+//! came, if it speaks the client's dialect; the writer takes note of them, so that it can go on
+//! where they stop. The client sees one id, one beginning and one end.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use unbroken_engine::call::AttemptId;
 use unbroken_engine::cause::FailureCause;
-use unbroken_wire::chat::Chat;
-use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, Framing, StreamHead, StreamWriter};
+use unbroken_engine::resume::{Delivered, How};
+use unbroken_wire::chat::{Chat, StreamEvent};
+use unbroken_wire::dialects::{
+    ClientError, Dialect, Ended, ErrorKind, Framing, StreamHead, StreamWriter,
+};
 
 use crate::clock::Clock;
+use crate::delivered::Ledger;
 use crate::reply::CallRequest;
-use crate::upstream::{Piece, Upstream};
+use crate::upstream::{End, Piece, Upstream};
 
 /// Headers of the provider's answer that its own SDK shows to programs.
 const PROVIDER_HEADERS: &[&str] = &["openai-", "anthropic-", "x-ratelimit-", "request-id"];
@@ -18,13 +26,21 @@ const PROVIDER_HEADERS: &[&str] = &["openai-", "anthropic-", "x-ratelimit-", "re
 /// What goes to the client of one call.
 pub(crate) struct Relay {
     dialect: &'static Dialect,
-    framing: Framing,
+    head: StreamHead,
     is_stream: bool,
+    /// Whether a stream with a seam says so before its end.
+    has_trail: bool,
     writer: Box<dyn StreamWriter>,
     /// Whose answer goes to the client.
     attempt: Option<AttemptId>,
     is_native: bool,
+    /// What the client may have.
     out: Vec<u8>,
+    /// What precedes the first content; not for the client before that.
+    prelude: Vec<u8>,
+    ledger: Ledger,
+    /// Whether the client has the head of a stream.
+    is_committed: bool,
     headers: HeaderMap,
     warnings: Vec<String>,
 }
@@ -41,20 +57,24 @@ impl Relay {
         };
         Self {
             dialect: request.dialect,
-            framing: request.framing,
             is_stream: chat.stream,
+            has_trail: request.route.stream.trail,
             writer: (request.dialect.stream_writer)(&head),
+            head,
             attempt: None,
             is_native: false,
             out: Vec::new(),
+            prelude: Vec::new(),
+            ledger: Ledger::new(chat),
+            is_committed: false,
             headers: HeaderMap::new(),
             warnings: Vec::new(),
         }
     }
 
-    /// Whether anything of an answer was passed on.
-    pub(crate) const fn has_begun(&self) -> bool {
-        self.attempt.is_some()
+    /// Whether there is something for the client to see.
+    pub(crate) fn has_begun(&self) -> bool {
+        if self.is_stream { self.ledger.is_visible() } else { self.attempt.is_some() }
     }
 
     /// Whose answer goes to the client, once one does.
@@ -62,10 +82,46 @@ impl Relay {
         self.attempt
     }
 
+    /// The client gets the head of a stream: what was made for it so far is delivered.
+    pub(crate) const fn commit(&mut self) {
+        self.is_committed = true;
+    }
+
+    /// Whether the client has the head of a stream.
+    pub(crate) const fn is_committed(&self) -> bool {
+        self.is_committed
+    }
+
+    /// What the client has of the answer.
+    pub(crate) fn delivered(&self) -> Delivered {
+        if self.is_committed { self.ledger.delivered() } else { Delivered::Nothing }
+    }
+
+    /// The text that the client has.
+    pub(crate) fn text(&self) -> &str {
+        self.ledger.text()
+    }
+
+    /// The attempt that was relayed failed before the client saw anything of it.
+    pub(crate) fn start_over(&mut self) {
+        self.attempt = None;
+        self.out.clear();
+        self.prelude.clear();
+        self.ledger.forget();
+        self.writer = (self.dialect.stream_writer)(&self.head);
+        self.headers.clear();
+        self.warnings.clear();
+    }
+
     /// From now on this attempt's content goes to the client.
-    pub(crate) fn begin(&mut self, upstream: &Upstream) {
+    pub(crate) fn begin(&mut self, upstream: &Upstream, target: String, how: How) {
         self.attempt = Some(upstream.attempt());
         self.is_native = upstream.is_native();
+        self.ledger.hop(target, how);
+        if how != How::Fresh {
+            self.writer.seam(&mut self.out);
+            return;
+        }
         self.warnings = upstream.warnings().to_vec();
         if self.is_native {
             let is_shown = |name: &HeaderName| {
@@ -79,41 +135,104 @@ impl Relay {
     /// Passes on what has come.
     pub(crate) fn pass_on(&mut self, upstream: &mut Upstream) {
         for piece in upstream.take_pieces() {
-            match piece {
-                Piece::Raw(bytes) => self.out.extend_from_slice(&bytes),
-                Piece::Event(event) => self.writer.write(&event, &mut self.out),
-            }
+            self.pass(&piece);
         }
     }
 
-    /// The answer is whole.
-    pub(crate) fn finish(&mut self, upstream: &mut Upstream) {
-        self.pass_on(upstream);
-        let Some(end) = upstream.take_end() else { return };
+    fn pass(&mut self, piece: &Piece) {
+        if let Some(raw) = &piece.raw {
+            self.prelude.extend_from_slice(&raw.bytes);
+            if self.is_stream {
+                self.writer.adopt(raw.name.as_deref(), &raw.data);
+            }
+        }
+        let is_later = self.ledger.hops().len() > 1;
+        for event in &piece.events {
+            self.ledger.take(event);
+            // Ids and the model's name are the first one's.
+            let is_known = is_later && matches!(event, StreamEvent::Start { .. });
+            if piece.raw.is_none() && !is_known {
+                self.writer.write(event, &mut self.prelude);
+            }
+        }
+        if self.has_begun() {
+            self.out.append(&mut self.prelude);
+        }
+    }
+
+    /// The answer is whole. Without an attempt that ended, it is whole by its own limit.
+    pub(crate) fn finish(&mut self, mut upstream: Option<&mut Upstream>) {
+        let mut end = None;
+        let mut joined = None;
+        if let Some(upstream) = &mut upstream {
+            self.pass_on(upstream);
+            end = upstream.take_end();
+            joined = upstream.joined();
+        }
+        self.out.append(&mut self.prelude);
+        let End { ended, is_marked, answer } = end.unwrap_or_default();
         if !self.is_stream {
-            if let (false, Some(answer)) = (self.is_native, end.answer) {
+            if let (false, Some(answer)) = (self.is_native, answer) {
                 self.out.extend((self.dialect.write_answer)(&answer, Clock::unix_seconds()));
             }
+            return;
+        }
+        let estimate = self.head.input_tokens_estimate;
+        let has_seam = self.ledger.hops().len() > 1;
+        let Some(ended) = ended else {
+            let usage = self.ledger.usage(None, None, estimate);
+            self.write_end(&Ended::at_the_limit(usage));
+            return;
+        };
+        if has_seam {
+            let usage = self.ledger.usage(ended.usage(), joined, estimate);
+            self.write_end(&ended.with_usage(usage));
         } else if !self.is_native {
-            if let Some(ended) = end.ended {
-                self.writer.end(&ended, &mut self.out);
-            }
-        } else if !end.is_marked {
+            self.write_end(&ended);
+        } else if !is_marked {
             // Complete, but its last event never came: the client's SDK waits for it.
             self.out.extend_from_slice(self.dialect.terminal.as_bytes());
         }
     }
 
+    fn write_end(&mut self, ended: &Ended) {
+        if self.has_trail && self.ledger.hops().len() > 1 && self.dialect.has_comments {
+            let targets: Vec<&str> =
+                self.ledger.hops().iter().map(|hop| hop.target.as_str()).collect();
+            let ways: Vec<&str> =
+                self.ledger.hops().iter().skip(1).map(|hop| hop.how.name()).collect();
+            let trail = format!(
+                ": unbroken targets={} seams={} how={} usage=estimated\n\n",
+                targets.join(","),
+                ways.len(),
+                ways.join(","),
+            );
+            self.out.extend_from_slice(trail.as_bytes());
+        }
+        self.writer.end(ended, &mut self.out);
+    }
+
     /// The answer broke after its first content: say so, and never end it as if it were whole.
     pub(crate) fn break_off(&mut self, cause: FailureCause) {
+        self.error(format!("the answer broke off: {cause}"), "stream_interrupted");
+    }
+
+    /// Tells an error in a stream whose head the client has.
+    pub(crate) fn error(&mut self, message: String, code: &str) {
         let error = ClientError {
             status: 503,
             kind: ErrorKind::Unavailable,
-            message: format!("the answer broke off: {cause}"),
-            code: Some("stream_interrupted".to_owned()),
+            message,
+            code: Some(code.to_owned()),
             param: None,
         };
+        self.prelude.clear();
         self.writer.error(&error, &mut self.out);
+    }
+
+    /// A sign of life.
+    pub(crate) fn keep_alive(&mut self) {
+        self.writer.keep_alive(&mut self.out);
     }
 
     /// Takes the bytes that wait for the client.
@@ -144,7 +263,7 @@ impl Relay {
     }
 
     const fn content_type(&self) -> &'static str {
-        match (self.is_stream, self.framing) {
+        match (self.is_stream, self.head.framing) {
             (true, Framing::Sse) => "text/event-stream; charset=utf-8",
             (true, Framing::JsonArray) | (false, _) => "application/json",
         }

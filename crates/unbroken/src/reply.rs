@@ -157,6 +157,23 @@ pub(crate) fn refuse(
     reply
 }
 
+/// The same in words, for a client that has the head of a stream already.
+pub(crate) fn message(
+    request: &CallRequest,
+    failure: Failure,
+    told: Option<&Kept>,
+    refused: &Refused,
+) -> String {
+    let wait = match failure {
+        Failure::Exhausted { retry_at, .. } => retry_at.map(|at| at.since(refused.now)),
+        Failure::Tell { .. } | Failure::Broken { .. } => None,
+    };
+    let own_words = told.map(|kept| ErrorBody::read(&kept.body).message);
+    own_words
+        .filter(|words| !words.is_empty())
+        .unwrap_or_else(|| explain(&request.route.name, wait, refused))
+}
+
 /// The target's own words, untouched if the client speaks its dialect.
 fn pass_on(request: &CallRequest, kept: Kept) -> Reply {
     if kept.dialect.name == request.dialect.name {

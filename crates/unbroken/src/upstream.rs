@@ -6,10 +6,11 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 use unbroken_engine::call::AttemptId;
-use unbroken_engine::cause::{FailureCause, Limitation};
+use unbroken_engine::cause::FailureCause;
+use unbroken_engine::resume::{Flow, How};
 use unbroken_wire::chat::{Answer, Chat, StreamEvent};
 use unbroken_wire::dialects::{AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated};
 use unbroken_wire::error::ErrorBody;
@@ -20,6 +21,15 @@ use crate::http::{Exchange, HttpClient, Progress};
 use crate::providers::{ErrorReply, Phase};
 use crate::reply::CallRequest;
 use crate::route::Choice;
+
+mod hold;
+mod joint;
+mod request;
+
+pub(crate) use joint::Resume;
+
+use hold::Hold;
+use joint::Joint;
 
 /// A whole answer may not be larger. Bound: images come inside answers.
 const ANSWER_MAX: usize = 64 << 20;
@@ -36,20 +46,35 @@ pub(crate) enum News {
     /// Something came that is not content.
     Alive,
     /// Content came.
-    Content,
+    Content(Flow),
+    /// Text came of which it is not certain yet that it fits what was delivered before.
+    Joining,
+    /// The finish reason came.
+    Finishing,
     /// The protocol's own end came.
     Ended,
     /// It failed.
     Failed(FailureCause),
 }
 
-/// Something for the client.
+/// Something for the client: one event of the target's stream.
 #[derive(Debug)]
-pub(crate) enum Piece {
-    /// Bytes of the client's own dialect, untouched.
-    Raw(Bytes),
-    /// An event to be written in the client's dialect.
-    Event(StreamEvent),
+pub(crate) struct Piece {
+    /// The event as it came, if the client speaks the target's dialect.
+    pub(crate) raw: Option<RawEvent>,
+    /// What it means.
+    pub(crate) events: Vec<StreamEvent>,
+}
+
+/// An event as it came.
+#[derive(Debug)]
+pub(crate) struct RawEvent {
+    /// Its bytes.
+    pub(crate) bytes: Bytes,
+    /// The `event:` field.
+    pub(crate) name: Option<String>,
+    /// The `data:` field.
+    pub(crate) data: String,
 }
 
 /// What a failed attempt was told.
@@ -66,7 +91,7 @@ pub(crate) struct Kept {
 }
 
 /// How the answer ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct End {
     /// The proof that it did.
     pub(crate) ended: Option<Ended>,
@@ -81,7 +106,13 @@ pub(crate) struct Upstream {
     attempt: AttemptId,
     exchange: Option<Exchange>,
     endpoint: std::sync::Arc<Endpoint>,
+    /// Whether the client speaks the target's dialect.
+    speaks_alike: bool,
+    /// Whether the answer passes as it comes.
     is_native: bool,
+    how: How,
+    joint: Option<Joint>,
+    hold: Hold,
     wants_stream: bool,
     body: Body,
     headers: HeaderMap,
@@ -109,14 +140,20 @@ impl Upstream {
         choice: &Choice,
         request: &CallRequest,
         chat: &Chat,
+        resume: Resume,
     ) -> Self {
         let endpoint = choice.endpoint.clone();
-        let is_native = is_native(request, &endpoint);
+        let speaks_alike = speaks_alike(request, &endpoint);
+        let how = resume.how;
         let mut upstream = Self {
             attempt,
             exchange: None,
             endpoint,
-            is_native,
+            speaks_alike,
+            is_native: speaks_alike && how == How::Fresh,
+            how,
+            joint: None,
+            hold: Hold::new(chat.stream && request.route.stream.hold_tool_calls),
             wants_stream: chat.stream,
             body: Body::Nothing,
             headers: HeaderMap::new(),
@@ -127,7 +164,11 @@ impl Upstream {
             end: None,
             words: None,
         };
-        match upstream.prepare(choice, request, chat) {
+        let prepared = upstream.prepare(choice, request, chat, &resume);
+        if how != How::Fresh {
+            upstream.joint = Some(Joint::new(resume, chat));
+        }
+        match prepared {
             Ok(request) => upstream.exchange = Some(http.send(request, choice.endpoint.http2)),
             Err(cause) => upstream.news.push_back(News::Failed(cause)),
         }
@@ -158,9 +199,18 @@ impl Upstream {
         std::mem::take(&mut self.pieces)
     }
 
-    /// Takes the end of the answer, once it came.
-    pub(crate) const fn take_end(&mut self) -> Option<End> {
+    /// Takes the end of the answer, once it came, or once its finish reason has.
+    pub(crate) fn take_end(&mut self) -> Option<End> {
+        if let (None, Body::Stream { reader, .. }) = (&self.end, &mut self.body) {
+            let ended = reader.end().ok()?;
+            self.end = Some(End { ended: Some(ended), is_marked: false, answer: None });
+        }
         self.end.take()
+    }
+
+    /// Of the text that it has said, how much goes to the client; in bytes.
+    pub(crate) fn joined(&self) -> Option<(usize, usize)> {
+        self.joint.as_ref().map(Joint::passed_of_said)
     }
 
     /// The size of the answer, in tokens; zero if the target did not say.
@@ -201,71 +251,6 @@ impl Upstream {
             let progress = exchange.next().await;
             self.take_in(progress);
         }
-    }
-
-    fn prepare(
-        &mut self,
-        choice: &Choice,
-        request: &CallRequest,
-        chat: &Chat,
-    ) -> Result<Request<Bytes>, FailureCause> {
-        let provider = self.endpoint.provider;
-        let body = if self.is_native {
-            (provider.dialect.replace_model)(&request.body, &choice.model)
-                .map_err(|_| FailureCause::InvalidRequest { status: 400 })?
-        } else {
-            let written = (provider.dialect.write_request)(chat, &choice.model);
-            let written = written.map_err(|unsupported| self.cannot(&unsupported))?;
-            self.warnings = written.warnings;
-            written.body
-        };
-        let path = (provider.chat_path)(&choice.model, chat.stream);
-        let misconfigured = |_| FailureCause::Misconfigured { status: 0 };
-        let mut built = Request::builder()
-            .method(Method::POST)
-            .uri(format!("{}{path}", self.endpoint.base_url))
-            .body(Bytes::from(body))
-            .map_err(misconfigured)?;
-        self.write_headers(built.headers_mut(), request);
-        Ok(built)
-    }
-
-    /// The request cannot be written for this target: keep the words that explain it.
-    fn cannot(&mut self, unsupported: &unbroken_wire::dialects::Unsupported) -> FailureCause {
-        let message = format!("{}: {}", unsupported.field, unsupported.reason);
-        let error = serde_json::json!({ "error": {
-            "message": message,
-            "type": "invalid_request_error",
-            "param": unsupported.field,
-            "code": "unsupported_by_all_targets",
-        }});
-        self.words = Some(Kept {
-            status: 400,
-            body: error.to_string().into(),
-            dialect: &unbroken_wire::dialects::OPENAI_CHAT,
-            content_type: Some(HeaderValue::from_static("application/json")),
-        });
-        FailureCause::TargetCannot(Limitation::Feature)
-    }
-
-    fn write_headers(&self, headers: &mut HeaderMap, request: &CallRequest) {
-        let provider = self.endpoint.provider;
-        for name in ["traceparent", "tracestate"]
-            .iter()
-            .chain(provider.pass_headers.iter().filter(|_| self.is_native))
-        {
-            if let Some(value) = request.headers.get(*name) {
-                headers.insert(*name, value.clone());
-            }
-        }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let accept = if self.wants_stream { "text/event-stream" } else { "application/json" };
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        headers.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("unbroken/", env!("CARGO_PKG_VERSION"))),
-        );
-        self.endpoint.authorize(headers);
     }
 
     fn take_in(&mut self, progress: Progress) {
@@ -324,7 +309,7 @@ impl Upstream {
         let fault = match parser.push(bytes) {
             Ok(()) => loop {
                 let Some(event) = parser.next_event() else { break None };
-                if let Some(fault) = taken.read(&event, reader.as_mut()) {
+                if let Some(fault) = taken.read(event, reader.as_mut()) {
                     break Some(fault);
                 }
                 if reader.is_ended() {
@@ -345,30 +330,78 @@ impl Upstream {
         ended: Option<Result<Ended, Truncated>>,
     ) {
         let has_delivered = self.prelude == usize::MAX;
-        self.pieces.extend(taken.pieces);
-        self.news.push_back(if taken.has_content { News::Content } else { News::Alive });
-        if taken.has_content {
+        let size = taken.size;
+        let admitted = self.admit(taken.pieces);
+        self.news.push_back(match admitted.flow {
+            Some(flow) => News::Content(flow),
+            None if admitted.is_joining => News::Joining,
+            None => News::Alive,
+        });
+        if admitted.flow.is_some() {
             self.prelude = usize::MAX;
-        } else if !has_delivered {
-            self.prelude = self.prelude.saturating_add(taken.size);
+        } else if !has_delivered && !admitted.is_joining {
+            self.prelude = self.prelude.saturating_add(size);
         }
-        match (fault, ended) {
-            (Some(Fault::Malformed), _) => self.fail(FailureCause::Malformed),
-            (Some(Fault::Error(error)), _) => self.fail_with(&error),
-            (None, Some(Ok(ended))) => self.finish(ended, true),
-            (None, Some(Err(_))) => self.fail(FailureCause::Truncated),
-            (None, None) if self.prelude != usize::MAX && self.prelude > PRELUDE_MAX => {
+        if admitted.is_finishing {
+            self.news.push_back(News::Finishing);
+        }
+        match (admitted.end, fault, ended) {
+            (Some(Err(cause)), ..) => self.fail(cause),
+            (Some(Ok(ended)), ..) => self.finish(ended, false),
+            (None, Some(Fault::Malformed), _) => self.fail(FailureCause::Malformed),
+            (None, Some(Fault::Error(error)), _) => self.fail_with(&error),
+            (None, None, Some(Ok(ended))) => self.finish(ended, true),
+            (None, None, Some(Err(_))) => self.fail(FailureCause::Truncated),
+            (None, None, None) if self.prelude != usize::MAX && self.prelude > PRELUDE_MAX => {
                 self.fail(FailureCause::Malformed);
             }
-            (None, None) => {}
+            (None, None, None) => {}
         }
     }
 
+    /// Lets through what the client may have: what fits what it has already, and whole tool calls.
+    fn admit(&mut self, pieces: Vec<Piece>) -> Admitted {
+        let mut admitted = Admitted::default();
+        for mut piece in pieces {
+            if let Some(joint) = &mut self.joint {
+                match joint.take(&mut piece.events) {
+                    Ok(is_stopped) => {
+                        admitted.is_joining |= joint.is_joining();
+                        if is_stopped {
+                            admitted.end = Some(Ok(Ended::at_a_stop(None)));
+                        }
+                    }
+                    Err(cause) => admitted.end = Some(Err(cause)),
+                }
+            }
+            for event in &piece.events {
+                admitted.flow = flow_of(event).or(admitted.flow);
+                admitted.is_finishing |= matches!(event, StreamEvent::Finish(_));
+            }
+            if let Err(cause) = self.hold.take(piece, &mut self.pieces) {
+                admitted.end.get_or_insert(Err(cause));
+            }
+            if admitted.end.is_some() {
+                break;
+            }
+        }
+        admitted
+    }
+
     fn finish(&mut self, ended: Ended, is_marked: bool) {
+        if let Err(cause) = self.hold.release(ended.finish(), &mut self.pieces) {
+            return self.fail(cause);
+        }
+        let mut rest = Vec::new();
+        if let Some(Err(cause)) = self.joint.as_mut().map(|joint| joint.finish(ended, &mut rest)) {
+            return self.fail(cause);
+        }
+        self.pieces.push(Piece { raw: None, events: rest });
         self.end = Some(End { ended: Some(ended), is_marked, answer: None });
         self.body = Body::Done;
-        // An answer without any content is no answer.
-        let has_content = self.prelude == usize::MAX;
+        // An answer without any content is no answer, unless all of it was there before.
+        let was_there = self.joint.as_ref().is_some_and(Joint::has_text_before);
+        let has_content = self.prelude == usize::MAX || was_there;
         self.news.push_back(if has_content {
             News::Ended
         } else {
@@ -385,7 +418,7 @@ impl Upstream {
             Body::Stream { mut parser, mut reader } => {
                 let mut taken = Taken::new(self.is_native);
                 let tail = parser.finish();
-                let fault = tail.and_then(|event| taken.read(&event, reader.as_mut()));
+                let fault = tail.and_then(|event| taken.read(event, reader.as_mut()));
                 let is_marked = reader.is_ended();
                 if let Some(fault) = fault {
                     self.note(taken, Some(fault), None);
@@ -393,6 +426,7 @@ impl Upstream {
                 }
                 self.note(taken, None, None);
                 match reader.end() {
+                    _ if self.has_failed() => {}
                     Ok(ended) => self.finish(ended, is_marked),
                     Err(_) => self.fail(FailureCause::Truncated),
                 }
@@ -409,10 +443,17 @@ impl Upstream {
                 if self.wants_stream {
                     // The target answered at once although a stream was asked for.
                     self.is_native = false;
-                    self.pieces.extend(answer.to_events().into_iter().map(Piece::Event));
-                    self.news.push_back(News::Content);
-                } else if self.is_native {
-                    self.pieces.push(Piece::Raw(bytes.clone()));
+                    let pieces = vec![Piece { raw: None, events: answer.to_events() }];
+                    self.note(Taken { pieces, ..Taken::new(false) }, None, None);
+                    if !self.has_failed() {
+                        self.finish(answer.ended(), false);
+                    }
+                    return;
+                }
+                if self.is_native {
+                    let (name, data) = (None, String::new());
+                    let raw = Some(RawEvent { bytes: bytes.clone(), name, data });
+                    self.pieces.push(Piece { raw, events: Vec::new() });
                 }
                 let ended = Some(answer.ended());
                 self.end = Some(End { ended, is_marked: false, answer: Some(Box::new(answer)) });
@@ -429,6 +470,7 @@ impl Upstream {
         let phase = Phase::Head;
         let reply = ErrorReply { status, headers: &self.headers, body: &error, phase };
         let cause = (self.endpoint.provider.classify)(&reply);
+        let cause = joint::of_form(self.how, cause);
         self.words = Some(Kept {
             status,
             body: bytes.into(),
@@ -473,9 +515,28 @@ impl Upstream {
 }
 
 /// Whether the client's bytes can travel to the endpoint, and its bytes back, untouched.
-fn is_native(request: &CallRequest, endpoint: &Endpoint) -> bool {
+fn speaks_alike(request: &CallRequest, endpoint: &Endpoint) -> bool {
     request.dialect.name == endpoint.provider.dialect.name
         && matches!(request.framing, Framing::Sse)
+}
+
+/// What kind of content an event is, if it is some.
+fn flow_of(event: &StreamEvent) -> Option<Flow> {
+    if !event.is_content() {
+        return None;
+    }
+    Some(match event {
+        StreamEvent::Thinking(_) => Flow::Thinking,
+        StreamEvent::ToolStart { .. } | StreamEvent::ToolArguments { .. } => Flow::Call,
+        StreamEvent::Text(_)
+        | StreamEvent::Refusal(_)
+        | StreamEvent::Start { .. }
+        | StreamEvent::Signature(_)
+        | StreamEvent::Usage(_)
+        | StreamEvent::Finish(_)
+        | StreamEvent::Ping
+        | StreamEvent::Error(_) => Flow::Text,
+    })
 }
 
 enum Fault {
@@ -483,42 +544,51 @@ enum Fault {
     Error(ErrorBody),
 }
 
+/// What became of what was read.
+#[derive(Default)]
+struct Admitted {
+    /// The kind of the last content.
+    flow: Option<Flow>,
+    is_joining: bool,
+    is_finishing: bool,
+    /// Whether it is over, well or not.
+    end: Option<Result<Ended, FailureCause>>,
+}
+
 /// What one read brought.
 struct Taken {
     is_native: bool,
     pieces: Vec<Piece>,
-    has_content: bool,
     size: usize,
 }
 
 impl Taken {
     const fn new(is_native: bool) -> Self {
-        Self { is_native, pieces: Vec::new(), has_content: false, size: 0 }
+        Self { is_native, pieces: Vec::new(), size: 0 }
     }
 
     /// Reads one event; says what is wrong with it, if anything. An event that is wrong goes to
     /// nobody.
-    fn read(&mut self, event: &sse::Event<'_>, reader: &mut dyn StreamReader) -> Option<Fault> {
+    fn read(&mut self, event: sse::Event<'_>, reader: &mut dyn StreamReader) -> Option<Fault> {
         let mut events = Vec::new();
         self.size = self.size.saturating_add(event.raw.len());
-        if reader.read(event, &mut events).is_err() {
+        if reader.read(&event, &mut events).is_err() {
             return Some(Fault::Malformed);
         }
         let mut fault = None;
-        for event in events {
-            match event {
-                StreamEvent::Error(error) => fault = Some(Fault::Error(error)),
-                other => {
-                    self.has_content |= other.is_content();
-                    if !self.is_native {
-                        self.pieces.push(Piece::Event(other));
-                    }
-                }
+        events.retain_mut(|event| match event {
+            StreamEvent::Error(error) => {
+                fault = Some(Fault::Error(std::mem::take(error)));
+                false
             }
-        }
-        if self.is_native && fault.is_none() {
-            self.pieces.push(Piece::Raw(Bytes::copy_from_slice(event.raw)));
-        }
+            _ => true,
+        });
+        let raw = (self.is_native && fault.is_none()).then(|| RawEvent {
+            bytes: Bytes::copy_from_slice(event.raw),
+            name: event.name,
+            data: event.data,
+        });
+        self.pieces.push(Piece { raw, events });
         fault
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use unbroken_engine::call::{AttemptId, Input};
 use unbroken_engine::cause::{FailureCause, Limitation, Unreachable};
+use unbroken_engine::resume::Flow;
 use unbroken_engine::target::TargetId;
 
 use super::{Simulation, Step};
@@ -13,6 +14,8 @@ use crate::fault::{BodyKind, Fault};
 const FIRST_TOKEN: Duration = Duration::from_millis(20);
 const GAP: Duration = Duration::from_millis(2);
 const WORDS: u32 = 60;
+/// Words are told to the engine this often at most.
+const HEARD_EVERY: Duration = Duration::from_secs(2);
 /// A connection, and a refusal.
 const CONNECT: Duration = Duration::from_millis(1);
 const REPLY: Duration = Duration::from_millis(2);
@@ -86,8 +89,13 @@ impl Playing {
         let attempt = self.attempt;
         self.connected();
         if stream {
-            // The engine learns as much from the first word as from all.
-            self.steps.push((first, Input::Content { attempt }));
+            // The engine learns as much from a word now and then as from all.
+            let end = first + gap * WORDS;
+            let mut at = first;
+            while at < end.max(first + Duration::from_nanos(1)) {
+                self.steps.push((at, Input::Content { attempt, flow: Flow::Text }));
+                at += gap.max(HEARD_EVERY);
+            }
             self.steps.push((first + gap * WORDS, Input::Ended { attempt, output_tokens: WORDS }));
         } else {
             self.steps.push((first, Input::Ended { attempt, output_tokens: WORDS }));
@@ -100,7 +108,7 @@ impl Playing {
         self.connected();
         let words = if stream { after_words } else { 0 };
         if words > 0 {
-            self.steps.push((FIRST_TOKEN, Input::Content { attempt }));
+            self.steps.push((FIRST_TOKEN, Input::Content { attempt, flow: Flow::Text }));
         }
         let end = FIRST_TOKEN + GAP * words;
         if let Some(cause) = cause {

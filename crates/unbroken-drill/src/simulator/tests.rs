@@ -35,8 +35,8 @@ fn the_same_seed_gives_the_same_run() {
 
 #[test]
 fn a_drill_can_fail() {
-    let source = "title='t'\nproves='p'\nlength='2s'\n[[fault]]\nat='0s'\nfor='1s'\ndo='cut_stream'\n\
-                  after_words=5\n[expect]\nfailed_calls_max=0\n";
+    let source = "title='t'\nproves='p'\nlength='2s'\n[[fault]]\nat='0s'\nfor='1s'\ndo='invalid_request'\n\
+                  [expect]\nfailed_calls_max=0\n";
     let card = simulate(&Scenario::read("canary", source).unwrap(), 1).unwrap();
     assert!(!card.passed && card.failures[0].starts_with("failed_calls is"), "{:?}", card.failures);
 }

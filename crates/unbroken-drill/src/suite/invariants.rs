@@ -135,6 +135,9 @@ impl Checker {
             | Input::Alive { .. }
             | Input::Content { .. }
             | Input::Ended { .. }
+            | Input::Finishing { .. }
+            | Input::Joining { .. }
+            | Input::Delivered(_)
             | Input::Tick => None,
         };
         let started =
@@ -190,8 +193,9 @@ impl Checker {
         match command {
             Command::Start { target, .. } => self.start(live, *target, fleet, ids, config, now),
             Command::Relay { attempt } => {
-                let what = || format!("{attempt:?} is relayed after {:?}", live.relayed);
-                hold("I13", live.relayed.is_none_or(|relayed| relayed == *attempt), now, what)
+                let what = || format!("{attempt:?} is relayed beside {:?}", live.relayed);
+                let is_alone = running_relay(live).is_none_or(|relayed| relayed == *attempt);
+                hold("I13", is_alone, now, what)
             }
             Command::Cancel { .. } => Ok(()),
             Command::Complete { attempt } => {
@@ -221,8 +225,8 @@ impl Checker {
     ) -> Result<(), Violation> {
         let attempts = live.starts.len() + 1;
         hold("I10", attempts <= ATTEMPTS_MAX, now, || format!("attempt {attempts}"))?;
-        let what = || "an attempt after content reached the client".to_owned();
-        hold("I14", live.relayed.is_none(), now, what)?;
+        let what = || "an attempt beside the one that is relayed".to_owned();
+        hold("I14", running_relay(live).is_none(), now, what)?;
         if live.wish.effectful {
             let was_processed = |started: &super::world::Started| {
                 started.cause.is_none_or(|cause| !cause.is_unprocessed())
@@ -515,6 +519,13 @@ fn running(live: &Live) -> Option<AttemptId> {
     Some(AttemptId(u32::try_from(place).ok()? + 1))
 }
 
+/// The attempt whose content goes to the client, while it has not failed.
+fn running_relay(live: &Live) -> Option<AttemptId> {
+    let relayed = live.relayed?;
+    let started = live.starts.get(relayed.0.checked_sub(1)? as usize)?;
+    (!started.is_over).then_some(relayed)
+}
+
 /// Failures that must never count against a service.
 const fn is_no_evidence(cause: FailureCause) -> bool {
     matches!(
@@ -522,6 +533,8 @@ const fn is_no_evidence(cause: FailureCause) -> bool {
         FailureCause::RateLimited { .. }
             | FailureCause::QuotaExhausted { .. }
             | FailureCause::PolicyRefused { .. }
+            | FailureCause::PrefixRefused
+            | FailureCause::Unjoinable
             | FailureCause::TargetCannot(_)
     )
 }

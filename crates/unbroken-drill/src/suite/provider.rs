@@ -5,6 +5,7 @@ use std::time::Duration;
 use unbroken_engine::call::{AttemptId, Input};
 use unbroken_engine::cause::{FailureCause, Unreachable};
 use unbroken_engine::random::Random;
+use unbroken_engine::resume::Flow;
 
 use super::script::{Ailment, Load, Timed};
 use crate::fault::Fault;
@@ -21,7 +22,7 @@ const TOKENS_SPREAD: f64 = 0.9;
 const CONNECT: f64 = 0.02;
 const REFUSAL: f64 = 0.3;
 /// While an answer is delivered something is heard this often.
-const HEARD_EVERY: f64 = 15.0;
+const HEARD_EVERY: f64 = 5.0;
 
 /// What a call is like, drawn once.
 #[derive(Clone, Copy, Debug)]
@@ -215,10 +216,10 @@ impl Scene<'_> {
         }
         let end = first + GAP * gap_factor * f64::from(self.wish.output_tokens);
         if !self.wish.whole {
-            steps.push((secs(first), Input::Content { attempt }));
+            steps.push((secs(first), Input::Content { attempt, flow: Flow::Text }));
             let mut heard = first + HEARD_EVERY;
             while heard < end {
-                steps.push((secs(heard), Input::Content { attempt }));
+                steps.push((secs(heard), Input::Content { attempt, flow: Flow::Text }));
                 heard += HEARD_EVERY;
             }
         }
@@ -282,7 +283,7 @@ impl Scene<'_> {
         let mut steps = vec![(secs(CONNECT), Input::Connected { attempt })];
         let first = self.first(1.0);
         if after_first > 0.0 && !self.wish.whole {
-            steps.push((secs(first), Input::Content { attempt }));
+            steps.push((secs(first), Input::Content { attempt, flow: Flow::Text }));
         }
         if let Some(cause) = cause {
             steps.push((secs(first + after_first), Input::Failed { attempt, cause }));

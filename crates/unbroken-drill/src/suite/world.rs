@@ -344,11 +344,11 @@ impl<'a> World<'a> {
             let Some(Some(live)) = self.calls.get_mut(index as usize) else { return Ok(()) };
             let Some(command) = live.call.next_command() else { break };
             let command = match (self.play.canary, command) {
-                (Some(canary), Command::Start { attempt, .. }) if canary.redirects() => {
+                (Some(canary), Command::Start { attempt, how, .. }) if canary.redirects() => {
                     let replica = self.replicas.get(live.replica);
                     let first = replica.and_then(|replica| replica.ids.first());
                     let Some(target) = first.copied() else { return Ok(()) };
-                    Command::Start { attempt, target }
+                    Command::Start { attempt, target, how }
                 }
                 (Some(canary), command) => match canary.distort(command, live) {
                     Some(command) => command,
@@ -395,7 +395,7 @@ impl<'a> World<'a> {
     fn obey(&mut self, index: u32, command: &Command) {
         let Some(Some(live)) = self.calls.get_mut(index as usize) else { return };
         match *command {
-            Command::Start { attempt, target } => self.start(index, attempt, target),
+            Command::Start { attempt, target, .. } => self.start(index, attempt, target),
             Command::Relay { attempt } => {
                 live.relayed = Some(attempt);
                 let (begun, wish) = (live.begun, live.wish);

@@ -2,9 +2,10 @@
 
 use alloc::vec::Vec;
 
+use super::broken::Broken;
 use super::{
     Attempt, AttemptId, AttemptResult, Call, Command, Duration, Effect, Event, Failure,
-    FailureCause, Fleet, Outcome, Phase, RESENDS_MAX, Stage, Timestamp, Tried, Why,
+    FailureCause, Fleet, Flow, Outcome, Phase, RESENDS_MAX, Stage, Timestamp, Tried, Why,
 };
 use crate::breaker::Standing;
 use crate::cause::Remedy;
@@ -39,6 +40,9 @@ impl Call {
         let Some(candidate) = self.candidates.get_mut(index) else { return };
         candidate.last = Some(cause);
         let target = candidate.target;
+        if cause == FailureCause::PrefixRefused {
+            fleet.prefix_refused(target, now);
+        }
         let verdict = self.judge(fleet, index, cause, now);
         if verdict == Verdict::Blame {
             fleet.refused_validly(target, attempt.permits, cause, now);
@@ -49,8 +53,12 @@ impl Call {
         if let Some(tried) = self.trail.get_mut(place) {
             tried.cause = Some(cause);
         }
-        if attempt.phase == Phase::Delivering {
-            self.fail(fleet, Failure::Broken { attempt: attempt.id, cause }, now);
+        if attempt.phase == Phase::Delivering && self.broke(fleet, &attempt, cause, now) {
+            return;
+        }
+        if self.broken.is_some() && cause.remedy() != Remedy::Resend {
+            // Whatever it says: what counts is who can go on.
+            self.go_on(fleet, now);
             return;
         }
         if self.ask.effect == Effect::Effectful && !cause.is_unprocessed() {
@@ -96,7 +104,9 @@ impl Call {
         now: Timestamp,
     ) -> Verdict {
         match (cause, self.candidates.get(index)) {
-            (FailureCause::InvalidRequest { .. }, Some(candidate)) if self.doubted.is_none() => {
+            (FailureCause::InvalidRequest { .. }, Some(candidate))
+                if self.doubted.is_none() && self.broken.is_none() =>
+            {
                 fleet.refused(candidate.target, self.ask.fingerprint, now)
             }
             _ => Verdict::Believe,
@@ -322,7 +332,9 @@ impl Call {
         now: Timestamp,
     ) {
         let behind = self.behind(index, views, fleet);
-        let may_hedge = self.may_hedge(fleet) && behind > 0;
+        let how = self.how(fleet, index, now);
+        let why = if self.broken.is_some() { Why::Continue } else { why };
+        let may_hedge = self.may_hedge(fleet) && behind > 0 && self.broken.is_none();
         let (kind, tokens) = (self.kind, self.ask.input_tokens);
         let Some(candidate) = self.candidates.get_mut(index) else { return };
         let target = candidate.target;
@@ -354,10 +366,13 @@ impl Call {
             late_at: now + late_after,
             first: None,
             why,
+            how,
+            flow: Flow::Text,
+            is_finishing: false,
         });
         self.stage = Stage::Running;
         fleet.emit(Event::AttemptStarted { call: self.id, attempt: id.0, target: label, why });
-        self.commands.push_back(Command::Start { attempt: id, target });
+        self.commands.push_back(Command::Start { attempt: id, target, how });
     }
 
     /// How many candidates may still be asked after this one.
@@ -417,6 +432,10 @@ impl Call {
         while let Some(id) = self.running.first().map(|attempt| attempt.id) {
             self.drop_attempt(fleet, id, now);
         }
+        if let Some(Broken { attempt, cause, .. }) = self.broken {
+            self.fail(fleet, Failure::Broken { attempt, cause }, now);
+            return;
+        }
         if let (Some(attempt), true) = (self.told, self.doubted.is_some()) {
             self.fail(fleet, Failure::Tell { attempt }, now);
             return;
@@ -450,7 +469,7 @@ impl Call {
             })
     }
 
-    fn fail(&mut self, fleet: &mut Fleet, failure: Failure, now: Timestamp) {
+    pub(super) fn fail(&mut self, fleet: &mut Fleet, failure: Failure, now: Timestamp) {
         let outcome = match failure {
             Failure::Tell { .. } => Outcome::Told,
             Failure::Exhausted { .. } => Outcome::Failed,

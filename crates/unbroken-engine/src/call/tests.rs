@@ -3,10 +3,13 @@ use std::vec;
 use super::*;
 use crate::breaker::BreakerConfig;
 use crate::cause::Limitation;
+use crate::cause::Remedy;
 use crate::event::CellKind;
 use crate::fleet::{FleetConfig, RetryConfig};
 use crate::retry_budget::RetryBudgetConfig;
 use crate::target::{TargetSpec, TierOrder};
+
+mod broken;
 
 const fn at_ms(millis: u64) -> Timestamp {
     Timestamp::from_nanos(millis * 1_000_000)
@@ -23,6 +26,9 @@ struct World {
     effect: Effect,
     fingerprint: u64,
     conversation: Option<u64>,
+    continues: bool,
+    /// Which targets take the beginning of an answer, by their place.
+    prefix: Vec<usize>,
 }
 
 impl World {
@@ -55,6 +61,8 @@ impl World {
             effect: Effect::Pure,
             fingerprint: 0,
             conversation: None,
+            continues: true,
+            prefix: vec![],
         }
     }
 
@@ -70,6 +78,8 @@ impl World {
             effect: self.effect,
             fingerprint: self.fingerprint,
             conversation: self.conversation,
+            continues: self.continues,
+            prefix: self.prefix.iter().map(|place| self.targets[*place]).collect(),
             ..Ask::new("route", tiers, Limits::default(), self.kind)
         };
         self.fleet.begin(&ask, self.now)
@@ -79,7 +89,7 @@ impl World {
     fn next(&mut self, call: &mut Call) -> Next {
         for _ in 0..1000 {
             match call.next_command() {
-                Some(Command::Start { attempt, target }) => {
+                Some(Command::Start { attempt, target, .. }) => {
                     let index = self.targets.iter().position(|t| *t == target).unwrap();
                     return Next::Started(attempt, index);
                 }
@@ -376,35 +386,6 @@ fn stale_connections_are_not_replaced_for_ever() {
 }
 
 #[test]
-fn after_the_first_content_a_failure_is_told_and_nobody_else_is_asked() {
-    let mut world = World::new(&["a", "b"]);
-    let mut call = world.begin();
-    let Next::Started(attempt, 0) = world.next(&mut call) else { panic!() };
-    call.handle(&mut world.fleet, Input::Content { attempt }, world.now);
-    assert_eq!(call.next_command(), Some(Command::Relay { attempt }));
-    let cause = FailureCause::Truncated;
-    call.handle(&mut world.fleet, Input::Failed { attempt, cause }, world.now);
-    assert_eq!(world.next(&mut call), Next::Failed(Failure::Broken { attempt, cause }));
-    assert_eq!(world.outcome(), Outcome::Broken);
-}
-
-#[test]
-fn a_stream_that_stops_is_noticed_and_one_that_only_pings_too() {
-    let mut world = World::new(&["a", "b"]);
-    let mut call = world.begin();
-    let Next::Started(attempt, 0) = world.next(&mut call) else { panic!() };
-    let begun = world.now;
-    call.handle(&mut world.fleet, Input::Content { attempt }, world.now);
-    assert_eq!(call.deadline(), Some(begun + Duration::from_secs(45)));
-    for _ in 0..10 {
-        world.now += Duration::from_secs(15);
-        call.handle(&mut world.fleet, Input::Alive { attempt }, world.now);
-    }
-    assert_eq!(call.deadline(), Some(begun + Duration::from_secs(120)));
-    assert!(matches!(world.next(&mut call), Next::Failed(Failure::Broken { .. })));
-}
-
-#[test]
 fn a_client_that_leaves_blames_nobody_and_frees_the_probe() {
     let mut world = World::new(&["a", "b"]);
     for _ in 0..3 {
@@ -427,7 +408,7 @@ fn late_news_of_an_abandoned_attempt_changes_nothing() {
     let cause = FailureCause::Malformed;
     call.handle(&mut world.fleet, Input::Failed { attempt: first, cause }, world.now);
     let Next::Started(second, 1) = world.next(&mut call) else { panic!() };
-    call.handle(&mut world.fleet, Input::Content { attempt: first }, world.now);
+    call.handle(&mut world.fleet, Input::Content { attempt: first, flow: Flow::Text }, world.now);
     call.handle(&mut world.fleet, Input::Ended { attempt: first, output_tokens: 0 }, world.now);
     assert_eq!(call.next_command(), None);
     call.handle(&mut world.fleet, Input::Ended { attempt: second, output_tokens: 0 }, world.now);
@@ -535,13 +516,15 @@ fn random_inputs(attempt: AttemptId, random: &mut Random) -> Vec<Input> {
     match random.below(8) {
         0 => vec![],
         1 => vec![Input::Connected { attempt }],
-        2 => vec![Input::Connected { attempt }, Input::Content { attempt }],
+        2 => vec![Input::Connected { attempt }, Input::Content { attempt, flow: Flow::Text }],
         3 => vec![
-            Input::Content { attempt },
+            Input::Content { attempt, flow: Flow::Text },
             Input::Alive { attempt },
             Input::Ended { attempt, output_tokens: 0 },
         ],
-        4 => vec![Input::Connected { attempt }, Input::Content { attempt }, failed],
+        4 => {
+            vec![Input::Connected { attempt }, Input::Content { attempt, flow: Flow::Text }, failed]
+        }
         5 => vec![Input::Connected { attempt }, Input::ClientGone, Input::ClientGone],
         _ => vec![Input::Connected { attempt }, failed],
     }

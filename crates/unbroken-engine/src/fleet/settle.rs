@@ -7,6 +7,7 @@ use super::{
 use crate::deadline::{Kind, Limits};
 use crate::detector::WHOLE;
 use crate::doubt::Verdict;
+use crate::resume::PREFIX_REFUSED_FOR;
 
 /// A late attempt that loses a race is half a failure. Source: engine.md 4.2.
 const LOST_RACE: u32 = 500;
@@ -199,6 +200,17 @@ impl Fleet {
         if let Some(serving) = self.serving.get_mut(&serving_names(spec)) {
             serving.receiver.ended();
         }
+    }
+
+    /// The target does not take the beginning of an answer, whatever was known of it.
+    pub(crate) fn prefix_refused(&mut self, target: TargetId, now: Timestamp) {
+        self.no_prefix.retain(|_, until| *until > now);
+        self.no_prefix.insert(target, now + PREFIX_REFUSED_FOR);
+    }
+
+    /// Whether nothing speaks against sending it the beginning of an answer.
+    pub(crate) fn takes_prefix(&self, target: TargetId, now: Timestamp) -> bool {
+        self.no_prefix.get(&target).is_none_or(|until| *until <= now)
     }
 
     /// The attempt failed: its cause says who learns from it.

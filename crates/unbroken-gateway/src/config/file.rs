@@ -53,6 +53,20 @@ pub(super) struct RouteFile {
     pub(super) order: OrderFile,
     #[serde(default)]
     pub(super) limits: LimitsFile,
+    #[serde(default)]
+    pub(super) stream: StreamFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StreamFile {
+    #[serde(rename = "continue")]
+    pub(super) continues: Option<bool>,
+    pub(super) hold_tool_calls: Option<bool>,
+    pub(super) commit_hold: Option<Span>,
+    pub(super) keep_alive: Option<Span>,
+    pub(super) early_keep_alive: Option<bool>,
+    pub(super) trail: Option<bool>,
 }
 
 /// A target with a weight.
@@ -85,6 +99,7 @@ pub(super) struct LimitsFile {
     pub(super) first_token_reasoning: Option<Span>,
     pub(super) answer: Option<Span>,
     pub(super) silence: Option<Span>,
+    pub(super) between_tokens: Option<Span>,
     pub(super) stall: Option<Span>,
     pub(super) total: Option<Span>,
 }

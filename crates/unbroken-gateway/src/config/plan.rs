@@ -12,7 +12,7 @@ use toml::Spanned;
 use unbroken::FailoverConfig;
 use unbroken::endpoint::Endpoint;
 use unbroken::providers::{ANTHROPIC, GEMINI, OPENAI_COMPATIBLE, PROVIDERS, Provider};
-use unbroken::route::{Choice, Route, Tier};
+use unbroken::route::{Choice, Route, StreamOptions, Tier};
 use unbroken_engine::deadline::Limits;
 use unbroken_engine::detector::DetectorConfig;
 use unbroken_engine::target::TierOrder;
@@ -120,6 +120,24 @@ impl Plan {
         if errors.is_empty() { Ok(plan) } else { Err(errors) }
     }
 }
+
+/// How a route's streams are delivered.
+fn stream_options(file: &RouteFile) -> StreamOptions {
+    let (typed, base) = (&file.stream, StreamOptions::default());
+    let or = |typed: Option<Span>, default: Duration| typed.map_or(default, |span| span.0);
+    let is_early = typed.early_keep_alive.unwrap_or(!base.early_keep_alive.is_zero());
+    StreamOptions {
+        continues: typed.continues.unwrap_or(base.continues),
+        hold_tool_calls: typed.hold_tool_calls.unwrap_or(base.hold_tool_calls),
+        commit_hold: or(typed.commit_hold, base.commit_hold).min(COMMIT_HOLD_MAX),
+        keep_alive: or(typed.keep_alive, base.keep_alive),
+        early_keep_alive: if is_early { base.early_keep_alive } else { Duration::ZERO },
+        trail: typed.trail.unwrap_or(base.trail),
+    }
+}
+
+/// Nobody waits longer for a first token that is there.
+const COMMIT_HOLD_MAX: Duration = Duration::from_secs(10);
 
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 4110))
@@ -280,7 +298,8 @@ impl Checker<'_> {
             self.wrong(&file.name, "a route has either `targets` or `tiers`, with a target in it");
         }
         let limits = self.limits(&file.limits, plan.limits, Some(&file.name.span()));
-        Route { name: file.name.get_ref().clone(), tiers, limits }
+        let stream = stream_options(file);
+        Route { name: file.name.get_ref().clone(), tiers, limits, stream }
     }
 
     fn weighted(&mut self, target: &Spanned<toml::Value>) -> Option<WeightedFile> {
@@ -323,6 +342,7 @@ impl Checker<'_> {
             first_token_reasoning: or(file.first_token_reasoning, base.first_token_reasoning),
             answer: or(file.answer, base.answer),
             silence: or(file.silence, base.silence),
+            between_tokens: or(file.between_tokens, base.between_tokens),
             stall: or(file.stall, base.stall),
             total: or(file.total, base.total),
         };

@@ -182,6 +182,8 @@ impl Observer for Record {
             Event::CallEnded { .. }
             | Event::AttemptEnded { .. }
             | Event::AttemptDelivered { .. }
+            | Event::StreamBroke { .. }
+            | Event::StreamContinued { .. }
             | Event::CallWaits { .. }
             | Event::RetryRefused { .. }
             | Event::HedgeDecided { .. }

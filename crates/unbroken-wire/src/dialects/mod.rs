@@ -41,6 +41,8 @@ pub struct Dialect {
     pub stream_writer: fn(&StreamHead) -> Box<dyn StreamWriter>,
     /// The stream's last event, for a stream that is complete but came without it.
     pub terminal: &'static str,
+    /// Whether its SDKs skip comments in a stream.
+    pub has_comments: bool,
     /// Writes an error.
     pub write_error: fn(&ClientError) -> Vec<u8>,
     /// Writes the list of models.
@@ -177,9 +179,15 @@ pub trait StreamWriter: Send {
     fn error(&mut self, error: &ClientError, out: &mut Vec<u8>);
     /// Writes a sign of life.
     fn keep_alive(&mut self, out: &mut Vec<u8>);
+    /// Takes note of an event that went to the client as it came, so that this writer can go on
+    /// where it stopped: ids, indices, what is open.
+    fn adopt(&mut self, name: Option<&str>, data: &str);
+    /// What comes from now on is another attempt's: closes what must not be gone on with.
+    fn seam(&mut self, out: &mut Vec<u8>);
 }
 
-/// The proof that an answer ended as its protocol ends answers. Made by readers only.
+/// The proof that an answer ended as its protocol ends answers. Made by readers, or where the
+/// request's own limits say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     finish: FinishReason,
@@ -201,6 +209,24 @@ impl Ended {
     #[must_use]
     pub const fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// The same end with the tokens of all attempts that it took.
+    #[must_use]
+    pub const fn with_usage(self, usage: Usage) -> Self {
+        Self { finish: self.finish, usage: Some(usage) }
+    }
+
+    /// The end of an answer that has all the tokens which its request allows.
+    #[must_use]
+    pub const fn at_the_limit(usage: Usage) -> Self {
+        Self { finish: FinishReason::Length, usage: Some(usage) }
+    }
+
+    /// The end of an answer by a stop text of its request that stands across a seam.
+    #[must_use]
+    pub const fn at_a_stop(usage: Option<Usage>) -> Self {
+        Self { finish: FinishReason::Stop, usage }
     }
 }
 

@@ -16,6 +16,7 @@ mod classify;
 mod gemini;
 mod openai;
 mod openai_compatible;
+mod prefix;
 mod retry_after;
 
 pub use anthropic::PROVIDER as ANTHROPIC;
@@ -23,6 +24,7 @@ pub use classify::classify_by_status;
 pub use gemini::PROVIDER as GEMINI;
 pub use openai::PROVIDER as OPENAI;
 pub use openai_compatible::PROVIDER as OPENAI_COMPATIBLE;
+pub(crate) use prefix::prefill;
 pub use retry_after::retry_after;
 
 /// Every provider that is known by name.

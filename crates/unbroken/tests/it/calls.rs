@@ -110,32 +110,6 @@ async fn every_failure_is_invisible_in_whole_answers() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_after_its_content_ends_in_an_error_and_never_well() {
-    for fault in [
-        Fault::CutStream { after_words: 20, how: CutKind::Reset, inside_event: false },
-        Fault::CutStream { after_words: 20, how: CutKind::Close, inside_event: false },
-        Fault::NoEnd { after_words: 20, inside_event: false },
-        Fault::Malformed { after_words: 20 },
-        Fault::ErrorEvent { after_words: 20 },
-    ] {
-        let pair = pair().await;
-        pair.first.fault(fault);
-        let mut stream = pair.failover.stream("Count").await.unwrap();
-        let mut text = String::new();
-        let error = loop {
-            match stream.next().await {
-                Ok(Some(more)) => text.push_str(&more),
-                Ok(None) => panic!("{fault:?}: a clean end"),
-                Err(error) => break error,
-            }
-        };
-        assert!(words().starts_with(&text) && text.ends_with("w20"), "{fault:?}: {text}");
-        assert!(error.message.contains("broke off"), "{fault:?}: {error}");
-        assert!(pair.second.journal().is_empty(), "{fault:?}: nobody else is asked yet");
-    }
-}
-
-#[tokio::test]
 async fn the_clients_own_mistake_is_told_once() {
     let pair = pair().await;
     pair.first.fault(Fault::InvalidRequest);

@@ -12,3 +12,4 @@
 mod calls;
 mod edges;
 mod errors;
+mod seams;

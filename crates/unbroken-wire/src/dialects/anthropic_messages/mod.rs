@@ -24,6 +24,7 @@ pub static ANTHROPIC_MESSAGES: Dialect = Dialect {
     stream_reader: || Box::<stream_reader::Reader>::default(),
     stream_writer: |head| Box::new(stream_writer::Writer::new(head)),
     terminal: "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+    has_comments: true,
     write_error,
     write_models,
 };

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::answer::{native_finish, write_usage};
 use super::error_json;
 use crate::chat::{StreamEvent, Usage};
+use crate::dialects::fields::{count, text};
 use crate::dialects::{ClientError, Ended, StreamHead, StreamWriter};
 
 /// Writes one stream.
@@ -24,12 +25,17 @@ pub(super) struct Writer {
     usage: Usage,
 }
 
+/// Events that say which blocks there are.
+const ADOPTED: &[&str] = &["message_start", "content_block_start", "content_block_stop"];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
     Nothing,
     Text,
     Thinking,
     Call(u32),
+    /// A block of the provider's own, passed on as it came.
+    Other,
 }
 
 #[derive(Debug)]
@@ -199,6 +205,43 @@ impl StreamWriter for Writer {
             Self::event("ping", &json!({ "type": "ping" }), out);
         } else {
             out.extend_from_slice(b": keep-alive\n\n");
+        }
+    }
+
+    fn adopt(&mut self, name: Option<&str>, data: &str) {
+        // Deltas are many and change nothing here.
+        if name.is_some_and(|name| !ADOPTED.contains(&name)) {
+            return;
+        }
+        let Ok(data) = serde_json::from_str::<Value>(data) else { return };
+        match text(&data, "type") {
+            "message_start" => {
+                let message = data.get("message").unwrap_or(&Value::Null);
+                text(message, "id").clone_into(&mut self.id);
+                text(message, "model").clone_into(&mut self.model);
+                self.has_started = true;
+                self.has_pinged = true;
+            }
+            "content_block_start" => {
+                self.index = count(&data, "index").unwrap_or(self.index);
+                self.open = match data.pointer("/content_block/type").and_then(Value::as_str) {
+                    Some("text") => Open::Text,
+                    Some("thinking") => Open::Thinking,
+                    Some(_) | None => Open::Other,
+                };
+            }
+            "content_block_stop" => {
+                self.index += 1;
+                self.open = Open::Nothing;
+            }
+            _ => {}
+        }
+    }
+
+    fn seam(&mut self, out: &mut Vec<u8>) {
+        // Another model does not think this one's thoughts to their end.
+        if self.open != Open::Text {
+            self.close(out);
         }
     }
 }

@@ -25,6 +25,8 @@ pub static GEMINI: Dialect = Dialect {
     stream_writer: |head| Box::new(stream_writer::Writer::new(head)),
     // The last chunk has the finish reason; there is nothing after it.
     terminal: "",
+    // Google's Python SDK takes a comment for broken JSON.
+    has_comments: false,
     write_error,
     write_models,
 };

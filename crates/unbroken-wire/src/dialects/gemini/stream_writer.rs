@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::answer::{native_finish, write_usage};
 use super::error_json;
 use crate::chat::{StreamEvent, ToolCall, Usage};
+use crate::dialects::fields::text;
 use crate::dialects::{ClientError, Ended, Framing, StreamHead, StreamWriter};
 
 /// Writes one stream.
@@ -14,6 +15,7 @@ pub(super) struct Writer {
     model: String,
     framing: Framing,
     has_started: bool,
+    has_adopted: bool,
     calls: Vec<ToolCall>,
     usage: Option<Usage>,
 }
@@ -25,6 +27,7 @@ impl Writer {
             model: head.model.clone(),
             framing: head.framing,
             has_started: false,
+            has_adopted: false,
             calls: Vec::new(),
             usage: None,
         }
@@ -126,4 +129,22 @@ impl StreamWriter for Writer {
             Framing::JsonArray => {}
         }
     }
+
+    fn adopt(&mut self, _: Option<&str>, data: &str) {
+        if self.has_adopted {
+            return;
+        }
+        let Ok(chunk) = serde_json::from_str::<Value>(data) else { return };
+        let (id, model) = (text(&chunk, "responseId"), text(&chunk, "modelVersion"));
+        if !id.is_empty() {
+            id.clone_into(&mut self.id);
+        }
+        if !model.is_empty() {
+            model.clone_into(&mut self.model);
+        }
+        self.has_started = true;
+        self.has_adopted = !id.is_empty() && !model.is_empty();
+    }
+
+    fn seam(&mut self, _: &mut Vec<u8>) {}
 }

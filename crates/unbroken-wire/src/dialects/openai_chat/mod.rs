@@ -24,6 +24,7 @@ pub static OPENAI_CHAT: Dialect = Dialect {
     stream_reader: || Box::<stream_reader::Reader>::default(),
     stream_writer: |head| Box::new(stream_writer::Writer::new(head)),
     terminal: "data: [DONE]\n\n",
+    has_comments: true,
     write_error,
     write_models,
 };

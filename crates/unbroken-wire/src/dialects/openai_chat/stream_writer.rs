@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::answer::{native_finish, write_usage};
 use super::error_json;
 use crate::chat::{StreamEvent, Usage};
+use crate::dialects::fields::text;
 use crate::dialects::{ClientError, Ended, StreamHead, StreamWriter};
 
 /// Writes one stream: the role first, then content, the finish, usage if asked for, `[DONE]`.
@@ -15,6 +16,7 @@ pub(super) struct Writer {
     created: u64,
     include_usage: bool,
     has_role: bool,
+    has_adopted: bool,
     usage: Option<Usage>,
 }
 
@@ -26,6 +28,7 @@ impl Writer {
             created: head.created_unix,
             include_usage: head.include_usage,
             has_role: false,
+            has_adopted: false,
             usage: None,
         }
     }
@@ -102,4 +105,26 @@ impl StreamWriter for Writer {
     fn keep_alive(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(b": keep-alive\n\n");
     }
+
+    fn adopt(&mut self, _: Option<&str>, data: &str) {
+        if self.has_adopted {
+            return;
+        }
+        let Ok(chunk) = serde_json::from_str::<Value>(data) else { return };
+        // Some hosts begin with a chunk that names nothing.
+        let (id, model) = (text(&chunk, "id"), text(&chunk, "model"));
+        if !id.is_empty() {
+            id.clone_into(&mut self.id);
+        }
+        if !model.is_empty() {
+            model.clone_into(&mut self.model);
+        }
+        if let Some(created) = chunk.get("created").and_then(Value::as_u64) {
+            self.created = created;
+        }
+        self.has_role = true;
+        self.has_adopted = !id.is_empty() && !model.is_empty();
+    }
+
+    fn seam(&mut self, _: &mut Vec<u8>) {}
 }

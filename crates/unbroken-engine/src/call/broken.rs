@@ -1,0 +1,141 @@
+//! After its first content an answer broke: does it go on, where, and how?
+
+use super::{
+    Attempt, AttemptId, Call, Command, Duration, Effect, Event, Failure, FailureCause, Fleet,
+    Outcome, Phase, Timestamp,
+};
+use crate::resume::{CONTINUATIONS_MAX, Delivered, Flow, How, how};
+
+/// An answer that broke and does not go on yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Broken {
+    /// Whose answer.
+    pub(super) attempt: AttemptId,
+    /// What happened to it.
+    pub(super) cause: FailureCause,
+    /// When.
+    pub(super) at: Timestamp,
+}
+
+impl Call {
+    /// What the client has changed.
+    pub(super) const fn delivers(&mut self, delivered: Delivered) {
+        self.delivered = delivered;
+    }
+
+    /// The attempt speaks, and it is not certain yet that it fits: it gets the time for it.
+    pub(super) fn joining(&mut self, id: AttemptId, now: Timestamp) {
+        let more = self.limits.first_token;
+        let ends = self.ends;
+        let Some(attempt) = self.running.iter_mut().find(|attempt| attempt.id == id) else {
+            return;
+        };
+        if attempt.phase == Phase::Connecting {
+            attempt.phase = Phase::Waiting;
+        }
+        attempt.alive_at = now;
+        attempt.first.get_or_insert(now.since(attempt.started));
+        attempt.content_by = attempt.content_by.max((now + more).min(ends));
+    }
+
+    /// The attempt that was relayed failed. `true` if there is nothing more to decide; `false` if
+    /// the client has seen nothing, so that the call goes on as if it had not begun.
+    pub(super) fn broke(
+        &mut self,
+        fleet: &mut Fleet,
+        attempt: &Attempt,
+        cause: FailureCause,
+        now: Timestamp,
+    ) -> bool {
+        let Some(candidate) = self.candidates.get(attempt.candidate) else { return false };
+        let (call, id, target) = (self.id, attempt.id, candidate.label.clone());
+        let delivered = self.delivered;
+        fleet.emit(Event::StreamBroke { call, attempt: id.0, target, cause, delivered });
+        if delivered == Delivered::Nothing {
+            return false;
+        }
+        if delivered == Delivered::Full {
+            self.complete(fleet, id, now);
+            return true;
+        }
+        if !self.may_continue() || now >= self.ends {
+            self.fail(fleet, Failure::Broken { attempt: id, cause }, now);
+            return true;
+        }
+        self.broken = Some(Broken { attempt: id, cause, at: now });
+        self.go_on(fleet, now);
+        true
+    }
+
+    /// Whether what the client has can be gone on with at all.
+    pub(super) const fn may_continue(&self) -> bool {
+        self.ask.continues
+            && matches!(self.ask.effect, Effect::Pure)
+            && self.continuations < CONTINUATIONS_MAX
+            && how(self.delivered, false).is_some()
+    }
+
+    /// How an attempt at this candidate has to be made.
+    pub(super) fn how(&self, fleet: &Fleet, index: usize, now: Timestamp) -> How {
+        if self.broken.is_none() {
+            return How::Fresh;
+        }
+        let takes_prefix = self.candidates.get(index).is_some_and(|candidate| {
+            self.ask.prefix.contains(&candidate.target) && fleet.takes_prefix(candidate.target, now)
+        });
+        how(self.delivered, takes_prefix).unwrap_or_default()
+    }
+
+    /// The first content of an attempt: a broken answer goes on with it.
+    pub(super) fn continued(&mut self, fleet: &mut Fleet, id: AttemptId, now: Timestamp) {
+        let Some(broken) = self.broken.take() else { return };
+        self.continuations += 1;
+        let Some(attempt) = self.running.iter().find(|attempt| attempt.id == id) else { return };
+        let Some(candidate) = self.candidates.get(attempt.candidate) else { return };
+        fleet.emit(Event::StreamContinued {
+            call: self.id,
+            attempt: id.0,
+            target: candidate.label.clone(),
+            how: attempt.how,
+            gap: now.since(broken.at),
+        });
+    }
+
+    /// How long the attempt may go without content at the moment.
+    ///
+    /// Text comes steadily: where somebody else can go on with it, a short silence is enough.
+    /// Thinking and the arguments of tools may pause.
+    pub(super) fn progress_limits(&self, attempt: &Attempt) -> (Duration, Duration) {
+        let limits = &self.limits;
+        match attempt.flow {
+            Flow::Text if self.candidates.len() > 1 && self.may_continue() => {
+                (limits.silence.min(limits.between_tokens), limits.stall.min(limits.between_tokens))
+            }
+            Flow::Text => (limits.silence, limits.stall),
+            Flow::Thinking | Flow::Call => (limits.stall, limits.stall),
+        }
+    }
+
+    /// The finish reason came, but the protocol's last event does not come: the answer is whole.
+    pub(super) fn finish_without_last_event(
+        &mut self,
+        fleet: &mut Fleet,
+        now: Timestamp,
+    ) -> Option<AttemptId> {
+        let late = |attempt: &&Attempt| {
+            attempt.is_finishing
+                && attempt.phase == Phase::Delivering
+                && now >= self.limit_of(attempt).0
+        };
+        let id = self.running.iter().find(late)?.id;
+        self.ended(fleet, id, 0, now);
+        Some(id)
+    }
+
+    /// What was delivered is complete by its own limit, although its attempt broke.
+    fn complete(&mut self, fleet: &mut Fleet, id: AttemptId, now: Timestamp) {
+        fleet.throttle(&self.ask.route).answered(now);
+        self.commands.push_back(Command::Complete { attempt: id });
+        self.end(fleet, Outcome::Rescued, now);
+    }
+}

@@ -1,0 +1,140 @@
+//! What does the client have of the answer, and what did it cost?
+
+use unbroken_engine::resume::{Delivered, How};
+use unbroken_wire::chat::{Chat, OutputFormat, StreamEvent, Usage};
+use unbroken_wire::dialects::OPENAI_CHAT;
+use unbroken_wire::resume::estimated_tokens;
+
+/// A longer text is not gone on with: it is not worth the memory. In bytes.
+const TEXT_MAX: usize = 4 << 20;
+
+/// What the client has of one answer.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    text: String,
+    /// Where the text of the attempt that is relayed begins.
+    hop_begins: usize,
+    has_thinking: bool,
+    has_refusal: bool,
+    has_calls: bool,
+    /// The first attempt's input, as far as it said.
+    input: Option<Usage>,
+    wants_json: bool,
+    /// Whether nothing can be joined to it.
+    is_sealed: bool,
+    max_tokens: Option<u64>,
+    hops: Vec<Hop>,
+}
+
+/// One attempt that the client has something of.
+#[derive(Clone, Debug)]
+pub(crate) struct Hop {
+    /// The target's label.
+    pub(crate) target: String,
+    /// How it was asked.
+    pub(crate) how: How,
+}
+
+impl Ledger {
+    pub(crate) fn new(chat: &Chat) -> Self {
+        // Fields without a neutral meaning that change the answer (tools of the provider's own,
+        // sound, probabilities) make it one that no other can be joined to.
+        let fields = Chat { extras: chat.extras.clone(), ..Chat::plain("m", "") };
+        let is_expressible = (OPENAI_CHAT.write_request)(&fields, "m").is_ok();
+        Self {
+            wants_json: chat.output != OutputFormat::Text,
+            is_sealed: chat.choices > 1 || !is_expressible,
+            max_tokens: chat.max_tokens,
+            ..Self::default()
+        }
+    }
+
+    /// The text that the client has.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whose answer it is, in their order.
+    pub(crate) fn hops(&self) -> &[Hop] {
+        &self.hops
+    }
+
+    /// From now on it is this target's.
+    pub(crate) fn hop(&mut self, target: String, how: How) {
+        self.hop_begins = self.text.len();
+        self.hops.push(Hop { target, how });
+    }
+
+    /// Nothing of it has reached the client: forget it.
+    pub(crate) fn forget(&mut self) {
+        let Self { wants_json, is_sealed, max_tokens, .. } = *self;
+        *self = Self { wants_json, is_sealed, max_tokens, ..Self::default() };
+    }
+
+    /// An event goes to the client.
+    pub(crate) fn take(&mut self, event: &StreamEvent) {
+        match event {
+            StreamEvent::Text(text) => {
+                self.text.push_str(text);
+                self.is_sealed |= self.text.len() > TEXT_MAX;
+            }
+            StreamEvent::Thinking(text) => self.has_thinking |= !text.is_empty(),
+            StreamEvent::Refusal(text) => self.has_refusal |= !text.is_empty(),
+            StreamEvent::ToolStart { .. } => self.has_calls = true,
+            StreamEvent::Usage(usage) if self.hops.len() <= 1 => self.input = Some(*usage),
+            StreamEvent::Usage(_)
+            | StreamEvent::Start { .. }
+            | StreamEvent::Signature(_)
+            | StreamEvent::ToolArguments { .. }
+            | StreamEvent::Finish(_)
+            | StreamEvent::Ping
+            | StreamEvent::Error(_) => {}
+        }
+    }
+
+    /// Whether the client can see anything of it.
+    pub(crate) const fn is_visible(&self) -> bool {
+        self.has_calls || self.has_refusal || self.has_thinking || !self.text.is_empty()
+    }
+
+    /// The same for the engine.
+    pub(crate) fn delivered(&self) -> Delivered {
+        if !self.is_visible() {
+            return Delivered::Nothing;
+        }
+        let is_used_up = self.max_tokens.is_some_and(|max| estimated_tokens(&self.text) >= max);
+        match self {
+            Self { is_sealed: true, .. } => Delivered::Sealed,
+            Self { has_calls: true, .. } => Delivered::Calls,
+            Self { has_refusal: true, .. } => Delivered::Refusal,
+            _ if self.text.is_empty() => Delivered::Thinking,
+            _ if is_used_up => Delivered::Full,
+            Self { wants_json: true, .. } => Delivered::Json,
+            _ => Delivered::Text,
+        }
+    }
+
+    /// What the client is told that it used: the first attempt's input, and the output that it
+    /// got. `last` is what the last attempt said, `joined` how many bytes of how many went to the
+    /// client.
+    pub(crate) fn usage(
+        &self,
+        last: Option<Usage>,
+        joined: Option<(usize, usize)>,
+        input_estimate: u64,
+    ) -> Usage {
+        let before = estimated_tokens(self.text.get(..self.hop_begins).unwrap_or_default());
+        let here = self.text.get(self.hop_begins..).unwrap_or_default();
+        let share = |output: u64| match joined {
+            Some((passed, said)) if said > 0 => output * passed as u64 / said as u64,
+            _ => output,
+        };
+        let output = last.map_or_else(|| estimated_tokens(here), |usage| share(usage.output));
+        let first = self.input.filter(|usage| usage.input > 0);
+        let input = first.map_or(input_estimate, |usage| usage.input);
+        let (cached, cache_written) =
+            first.map_or((0, 0), |usage| (usage.cached, usage.cache_written));
+        let reasoning = last.map_or(0, |usage| usage.reasoning.min(output));
+        Usage { input, cached, cache_written, output: before + output, reasoning }
+    }
+}

@@ -1,0 +1,99 @@
+//! What is sent to a target?
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request};
+use unbroken_engine::cause::{FailureCause, Limitation};
+use unbroken_engine::resume::How;
+use unbroken_wire::chat::Chat;
+use unbroken_wire::resume;
+
+use super::{Kept, Resume, Upstream};
+use crate::reply::CallRequest;
+use crate::route::Choice;
+
+impl Upstream {
+    pub(super) fn prepare(
+        &mut self,
+        choice: &Choice,
+        request: &CallRequest,
+        chat: &Chat,
+        resume: &Resume,
+    ) -> Result<Request<Bytes>, FailureCause> {
+        let provider = self.endpoint.provider;
+        let body = self.body(choice, request, chat, resume)?;
+        let path = (provider.chat_path)(&choice.model, chat.stream);
+        let misconfigured = |_| FailureCause::Misconfigured { status: 0 };
+        let mut built = Request::builder()
+            .method(Method::POST)
+            .uri(format!("{}{path}", self.endpoint.base_url))
+            .body(Bytes::from(body))
+            .map_err(misconfigured)?;
+        self.write_headers(built.headers_mut(), request);
+        Ok(built)
+    }
+
+    /// The body: the client's own with another model, or one written for the target.
+    fn body(
+        &mut self,
+        choice: &Choice,
+        request: &CallRequest,
+        chat: &Chat,
+        resume: &Resume,
+    ) -> Result<Vec<u8>, FailureCause> {
+        let (dialect, model) = (self.endpoint.provider.dialect, choice.model.as_str());
+        let written = match (resume.how, resume.prefill) {
+            (How::Fresh | How::Restart, _) if self.speaks_alike => {
+                return (dialect.replace_model)(&request.body, model)
+                    .map_err(|_| FailureCause::InvalidRequest { status: 400 });
+            }
+            (How::Fresh | How::Restart, _) => (dialect.write_request)(chat, model),
+            (How::Prefix, Some(prefill)) => {
+                resume::write_beginning(dialect, chat, model, &resume.text, prefill)
+            }
+            (How::Prefix, None) => return Err(FailureCause::PrefixRefused),
+            (How::Instructed, _) => resume::write_to_go_on(dialect, chat, model, &resume.text),
+        };
+        let written = written.map_err(|unsupported| self.cannot(&unsupported))?;
+        self.warnings = written.warnings;
+        Ok(written.body)
+    }
+
+    /// The request cannot be written for this target: keep the words that explain it.
+    fn cannot(&mut self, unsupported: &unbroken_wire::dialects::Unsupported) -> FailureCause {
+        let message = format!("{}: {}", unsupported.field, unsupported.reason);
+        let error = serde_json::json!({ "error": {
+            "message": message,
+            "type": "invalid_request_error",
+            "param": unsupported.field,
+            "code": "unsupported_by_all_targets",
+        }});
+        self.words = Some(Kept {
+            status: 400,
+            body: error.to_string().into(),
+            dialect: &unbroken_wire::dialects::OPENAI_CHAT,
+            content_type: Some(HeaderValue::from_static("application/json")),
+        });
+        FailureCause::TargetCannot(Limitation::Feature)
+    }
+
+    fn write_headers(&self, headers: &mut HeaderMap, request: &CallRequest) {
+        let provider = self.endpoint.provider;
+        for name in ["traceparent", "tracestate"]
+            .iter()
+            .chain(provider.pass_headers.iter().filter(|_| self.speaks_alike))
+        {
+            if let Some(value) = request.headers.get(*name) {
+                headers.insert(*name, value.clone());
+            }
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let accept = if self.wants_stream { "text/event-stream" } else { "application/json" };
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(
+            USER_AGENT,
+            HeaderValue::from_static(concat!("unbroken/", env!("CARGO_PKG_VERSION"))),
+        );
+        self.endpoint.authorize(headers);
+    }
+}
