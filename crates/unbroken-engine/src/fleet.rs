@@ -14,7 +14,7 @@
 //!
 //! Cells are made on first use and bounded; ids are never used again. Source: engine.md 4.1.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use core::time::Duration;
 
@@ -148,6 +148,8 @@ pub(crate) struct Permits {
     key: Permit,
     /// What the attempt was taken to send.
     tokens: u32,
+    /// Whether no client asked for it: it tests one prompt only.
+    is_synthetic: bool,
 }
 
 impl Permits {
@@ -261,6 +263,9 @@ struct Seat {
     target: TargetId,
     since: Timestamp,
 }
+
+/// More model names that somebody did not have are not remembered: clients may make them up.
+const FAMILIES_MAX: usize = 1_000;
 
 /// More conversations than this are not remembered.
 const CONVERSATIONS_MAX: usize = 10_000;
@@ -456,13 +461,18 @@ impl Fleet {
 
     /// The turn of a rotating tier; counts up with every call.
     pub(crate) fn take_turn(&mut self, route: &Arc<str>, tier: usize) -> u64 {
+        // Routes may be named by clients; where a rotation stands is no loss.
+        if self.turns.len() >= TARGETS_MAX && !self.turns.contains_key(&(route.clone(), tier)) {
+            self.turns.clear();
+        }
         let turn = self.turns.entry((route.clone(), tier)).or_default();
         *turn = turn.wrapping_add(1);
         *turn
     }
 
     /// The target's own description.
-    pub(crate) fn spec(&self, target: TargetId) -> Option<&TargetSpec> {
+    #[must_use]
+    pub fn spec(&self, target: TargetId) -> Option<&TargetSpec> {
         self.targets.get(&target).map(|cell| &cell.spec)
     }
 
@@ -496,7 +506,8 @@ impl Fleet {
         );
         self.emit_change(CellKind::Key, spec.key.clone(), key.1, ChangeReason::Probing);
         self.emit_change(CellKind::Serving, spec.label, serving.1, ChangeReason::Probing);
-        Some(Permits { endpoint: Some(endpoint.0), serving: serving.0, key: key.0, tokens })
+        let (endpoint, serving, key) = (Some(endpoint.0), serving.0, key.0);
+        Some(Permits { endpoint, serving, key, tokens, is_synthetic: false })
     }
 
     /// Tells whoever collects the events.
@@ -585,11 +596,22 @@ impl Fleet {
         for (_, id) in by_age.into_iter().take(all / 10 + 1) {
             if let Some(cell) = self.targets.remove(&id) {
                 let TargetSpec { endpoint, model, key, .. } = cell.spec;
-                self.ids.remove(&(endpoint.clone(), model.clone(), key));
+                self.ids.remove(&(endpoint, model, key));
                 self.synthetic.remove(&id);
-                self.serving.remove(&(endpoint, model));
             }
         }
+        self.forget_orphans();
+    }
+
+    /// Forgets the cells that no target shares any more.
+    fn forget_orphans(&mut self) {
+        let specs = || self.targets.values().map(|cell| &cell.spec);
+        let services: BTreeSet<_> = specs().map(serving_names).collect();
+        let endpoints: BTreeSet<_> = specs().map(|spec| spec.endpoint.clone()).collect();
+        let keys: BTreeSet<_> = specs().map(|spec| spec.key.clone()).collect();
+        self.serving.retain(|name, _| services.contains(name));
+        self.endpoints.retain(|name, _| endpoints.contains(name));
+        self.keys.retain(|name, _| keys.contains(name));
     }
 
     fn is_forgettable(&self, cell: &TargetCell, now: Timestamp) -> bool {

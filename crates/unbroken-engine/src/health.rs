@@ -45,6 +45,9 @@ pub struct SyntheticConfig {
     pub after: Duration,
     /// Time between two probes of a target. Default: 30 s.
     pub interval: Duration,
+    /// A target that nobody has asked for this long is asked something tiny, to see whether it
+    /// could stand in. Default: none, because it costs money while nothing is wrong.
+    pub exercise: Option<Duration>,
     /// Probes per endpoint and day: what they may cost. Default: 500, about 20,000 tokens.
     pub daily_max: u32,
 }
@@ -55,6 +58,7 @@ impl Default for SyntheticConfig {
             enabled: true,
             after: Duration::from_secs(30),
             interval: Duration::from_secs(30),
+            exercise: None,
             daily_max: 500,
         }
     }

@@ -53,6 +53,7 @@ pub mod event;
 pub mod fleet;
 pub mod health;
 pub mod hedge;
+pub mod idempotency;
 pub mod latency;
 pub mod pace;
 pub mod peers;

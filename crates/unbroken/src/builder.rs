@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use unbroken_engine::breaker::BreakerConfig;
 use unbroken_engine::deadline::Limits;
 use unbroken_engine::fleet::RetryConfig;
-use unbroken_engine::health::HealthConfig;
+use unbroken_engine::health::{HealthConfig, SyntheticConfig};
 
 use crate::endpoint::Endpoint;
 use crate::failover::{Failover, FailoverConfig};
@@ -50,6 +50,14 @@ impl TargetBuilder {
     #[must_use]
     pub const fn http2(mut self, allowed: bool) -> Self {
         self.endpoint.http2 = allowed;
+        self
+    }
+
+    /// The provider's status page: `…/api/v2/summary.json`. While it tells of an incident, half of
+    /// the usual evidence shuts the target. Default: none.
+    #[must_use]
+    pub fn status_url(mut self, url: &str) -> Self {
+        self.endpoint.status_url = Some(url.to_owned());
         self
     }
 
@@ -122,6 +130,13 @@ impl FailoverBuilder {
     #[must_use]
     pub const fn health(mut self, health: HealthConfig) -> Self {
         self.config.fleet.health = health;
+        self
+    }
+
+    /// Probes of shut targets with a tiny request, where no call comes by.
+    #[must_use]
+    pub const fn synthetic(mut self, synthetic: SyntheticConfig) -> Self {
+        self.config.fleet.synthetic = synthetic;
         self
     }
 

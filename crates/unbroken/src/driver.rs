@@ -155,6 +155,11 @@ impl Driver {
         }
     }
 
+    /// Whether the answer is whole.
+    pub(crate) const fn is_complete(&self) -> bool {
+        matches!(self.ending, Some(Ending::Complete))
+    }
+
     /// Waits for one thing, tells the engine and does what it says; not beyond `wake`.
     async fn step(&mut self, wake: Option<Timestamp>) {
         let Some(deadline) = self.call.deadline() else {

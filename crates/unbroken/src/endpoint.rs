@@ -25,6 +25,8 @@ pub struct Endpoint {
     pub http2: bool,
     /// How it takes the beginning of an answer, if that is known better than by its name.
     pub prefill: Option<Prefill>,
+    /// The provider's status page, as JSON of Statuspage's shape. Default: none.
+    pub status_url: Option<String>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -46,6 +48,7 @@ impl Endpoint {
             key_name: provider.name.to_owned(),
             http2: false,
             prefill: None,
+            status_url: None,
         }
     }
 

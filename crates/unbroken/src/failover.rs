@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,10 +19,13 @@ use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::endpoint::Endpoint;
 use crate::http::{HttpClient, HttpConfig};
+use crate::named::NamedCalls;
 use crate::observer::{CallFacts, Observer, Seen};
 use crate::prober;
 use crate::reply::{CallRequest, Reply};
 use crate::route::{Choice, Route};
+use crate::status_feed::{self, Pages};
+use crate::synthetic;
 
 /// More endpoints than this are not looked after by health checks.
 const ENDPOINTS_MAX: usize = 1_000;
@@ -49,6 +54,8 @@ impl fmt::Debug for Failover {
     }
 }
 
+type Endpoints = BTreeMap<(Arc<str>, Arc<str>), Arc<Endpoint>>;
+
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) http: HttpClient,
@@ -57,7 +64,9 @@ pub(crate) struct Shared {
     /// Held while events are shown: they are seen one by one, in their order.
     showing: Mutex<()>,
     has_prober: AtomicBool,
-    endpoints: Mutex<BTreeMap<Arc<str>, Arc<Endpoint>>>,
+    /// By address and name of the key.
+    endpoints: Mutex<Endpoints>,
+    named: Arc<NamedCalls>,
     observer: Arc<dyn Observer>,
 }
 
@@ -67,8 +76,10 @@ impl Failover {
     #[expect(clippy::needless_pass_by_value, reason = "settings are given away")]
     pub fn new(config: FailoverConfig, observer: Arc<dyn Observer>) -> Self {
         let seed = config.seed.unwrap_or_else(Clock::seed);
+        let clock = Clock::start();
         let shared = Arc::new(Shared {
-            clock: Clock::start(),
+            clock,
+            named: Arc::new(NamedCalls::new(clock)),
             http: HttpClient::new(&config.http),
             fleet: Mutex::new(Fleet::new(config.fleet, seed)),
             calls: Mutex::default(),
@@ -80,6 +91,8 @@ impl Failover {
         if config.fleet.health.enabled {
             shared.look_after_endpoints();
         }
+        drop(background::spawn("probes", synthetic::run(Arc::downgrade(&shared))));
+        drop(background::spawn("status feeds", status_feed::run(Arc::downgrade(&shared))));
         Self { shared, route: None }
     }
 
@@ -98,7 +111,8 @@ impl Failover {
         fleet.keep_only(&kept, now);
         drop(fleet);
         let endpoints = reload.endpoints.iter();
-        let endpoints = endpoints.map(|e| (e.base_url.as_str().into(), e.clone()));
+        let name = |e: &Endpoint| (e.base_url.as_str().into(), e.key_name.as_str().into());
+        let endpoints = endpoints.map(|e| (name(e), e.clone()));
         *self.shared.endpoints() = endpoints.take(ENDPOINTS_MAX).collect();
         for route in reload.routes {
             self.know(route);
@@ -154,8 +168,17 @@ impl Failover {
         self.shared.remember_endpoints(choices());
     }
 
-    /// Answers one call. Failures are replies, too, in the client's dialect.
+    /// Answers one call. Failures are replies, too, in the client's dialect. Requests with the same
+    /// `idempotency-key` are one call.
     pub async fn call(&self, request: CallRequest) -> Reply {
+        let failover = self.clone();
+        let run = |request| -> Pin<Box<dyn Future<Output = Reply> + Send>> {
+            Box::pin(async move { failover.run(request).await })
+        };
+        self.shared.named.call(request, run).await
+    }
+
+    async fn run(&self, request: CallRequest) -> Reply {
         let head = RequestHead {
             model_in_path: request.model_in_path.as_deref(),
             stream_in_path: request.stream_in_path,
@@ -190,7 +213,9 @@ impl Failover {
 
     /// Checks the health of every known endpoint now.
     pub async fn check_health(&self) {
-        let names: Vec<Arc<str>> = self.shared.endpoints().keys().cloned().collect();
+        let mut names: Vec<Arc<str>> =
+            self.shared.endpoints().keys().map(|(address, _)| address.clone()).collect();
+        names.dedup();
         for name in names {
             prober::check(&self.shared, &name).await;
         }
@@ -310,20 +335,42 @@ impl Shared {
     pub(crate) fn remember_endpoints<'a>(&self, choices: impl Iterator<Item = &'a Choice>) {
         let mut endpoints = self.endpoints();
         for choice in choices {
-            if endpoints.len() < ENDPOINTS_MAX
-                && !endpoints.contains_key(choice.endpoint.base_url.as_str())
-            {
-                let name: Arc<str> = choice.endpoint.base_url.as_str().into();
-                endpoints.insert(name, choice.endpoint.clone());
+            let spec = choice.spec();
+            if endpoints.len() < ENDPOINTS_MAX {
+                let name = (spec.endpoint, spec.key);
+                endpoints.entry(name).or_insert_with(|| choice.endpoint.clone());
             }
         }
     }
 
-    pub(crate) fn endpoint(&self, name: &Arc<str>) -> Option<Arc<Endpoint>> {
-        self.endpoints().get(name).cloned()
+    /// The endpoint at this address, with whatever key it is known by.
+    pub(crate) fn endpoint(&self, address: &Arc<str>) -> Option<Arc<Endpoint>> {
+        let endpoints = self.endpoints();
+        let mut from_here = endpoints.range((address.clone(), "".into())..);
+        from_here.next().filter(|((at, _), _)| at == address).map(|(_, found)| found.clone())
     }
 
-    fn endpoints(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Endpoint>>> {
+    /// The endpoint at this address with the key of this name.
+    pub(crate) fn endpoint_with_key(
+        &self,
+        address: &Arc<str>,
+        key: &Arc<str>,
+    ) -> Option<Arc<Endpoint>> {
+        self.endpoints().get(&(address.clone(), key.clone())).cloned()
+    }
+
+    /// The status pages that are configured.
+    pub(crate) fn status_pages(&self) -> Pages {
+        let mut pages = Pages::new();
+        for ((address, _), endpoint) in self.endpoints().iter() {
+            if let Some(page) = &endpoint.status_url {
+                pages.entry(page.clone()).or_default().push(address.clone());
+            }
+        }
+        pages
+    }
+
+    fn endpoints(&self) -> MutexGuard<'_, Endpoints> {
         self.endpoints.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -182,7 +182,7 @@ impl Failover {
     }
 }
 
-fn request(route: Arc<crate::route::Route>, body: Vec<u8>) -> CallRequest {
+pub(crate) fn request(route: Arc<crate::route::Route>, body: Vec<u8>) -> CallRequest {
     CallRequest {
         id: format!("{:016x}", Clock::seed()),
         dialect: &OPENAI_CHAT,

@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod failover;
 pub mod generate;
 pub mod http;
+mod named;
 pub mod observer;
 pub mod over;
 mod prober;
@@ -21,6 +22,8 @@ pub mod providers;
 mod relay;
 pub mod reply;
 pub mod route;
+mod status_feed;
+mod synthetic;
 mod upstream;
 
 pub use background::spawn;

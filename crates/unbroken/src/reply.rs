@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -65,7 +66,11 @@ pub enum ReplyBody {
 }
 
 /// The body of a stream. Dropping it ends the call: the client has left.
-pub struct CallStream(Pin<Box<dyn Stream<Item = Bytes> + Send>>);
+pub struct CallStream {
+    bytes: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
+    /// Set at the end, if the answer was whole.
+    is_complete: Arc<AtomicBool>,
+}
 
 impl fmt::Debug for CallStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,15 +80,31 @@ impl fmt::Debug for CallStream {
 
 impl CallStream {
     fn new(driver: Driver) -> Self {
-        Self(Box::pin(stream::unfold(driver, |mut driver| async move {
-            let bytes = driver.next_bytes().await?;
-            Some((bytes, driver))
-        })))
+        let is_complete = Arc::new(AtomicBool::new(false));
+        let (at_end, start) = (is_complete.clone(), driver);
+        let bytes = stream::unfold((start, at_end), |(mut driver, at_end)| async move {
+            let Some(bytes) = driver.next_bytes().await else {
+                at_end.store(driver.is_complete(), Ordering::Relaxed);
+                return None;
+            };
+            Some((bytes, (driver, at_end)))
+        });
+        Self { bytes: Box::pin(bytes), is_complete }
+    }
+
+    /// Somebody else's reading of a call.
+    pub(crate) fn of(bytes: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self { bytes: Box::pin(bytes), is_complete: Arc::default() }
+    }
+
+    /// Whether it has come to its end, and the answer was whole.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::Relaxed)
     }
 
     /// The next bytes; `None` at the end.
     pub async fn next(&mut self) -> Option<Bytes> {
-        std::future::poll_fn(|context| self.0.as_mut().poll_next(context)).await
+        std::future::poll_fn(|context| self.bytes.as_mut().poll_next(context)).await
     }
 }
 
@@ -95,7 +116,7 @@ impl http_body::Body for CallStream {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.as_mut().poll_next(context).map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
+        self.bytes.as_mut().poll_next(context).map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 

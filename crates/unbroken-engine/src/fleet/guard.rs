@@ -11,8 +11,8 @@
 use alloc::vec::Vec;
 
 use super::{
-    Arc, CellKind, ChangeReason, CooldownConfig, Duration, Event, FailureCause, Fleet, TargetSpec,
-    Timestamp, family,
+    Arc, CellKind, ChangeReason, CooldownConfig, Duration, Event, FAMILIES_MAX, FailureCause,
+    Fleet, TargetSpec, Timestamp, family,
 };
 
 /// Suspect keys of one endpoint within this time are one incident.
@@ -100,6 +100,12 @@ impl Fleet {
             return;
         }
         let name: Arc<str> = family(&spec.model).into();
+        if self.families.len() >= FAMILIES_MAX && !self.families.contains_key(&name) {
+            self.families.retain(|_, cell| cell.gone.blocked_until(now).is_some());
+            if self.families.len() >= FAMILIES_MAX {
+                self.families.clear();
+            }
+        }
         let cell = self.families.entry(name.clone()).or_default();
         cell.missed_by
             .retain(|(endpoint, at)| *endpoint != spec.endpoint && now.since(*at) < MISSED_WITHIN);

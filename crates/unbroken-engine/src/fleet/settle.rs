@@ -335,7 +335,8 @@ impl Fleet {
         now: Timestamp,
     ) {
         let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
-        let (permit, weight) = (permits.serving, cause.weight());
+        let halves = if permits.is_synthetic { 2 } else { 1 };
+        let (permit, weight) = (permits.serving, cause.weight() / halves);
         let change = serving.breaker.failed(permit, weight, asked, now, &mut self.random);
         let reason = ChangeReason::Failed(cause);
         self.emit_change(CellKind::Serving, spec.label.clone(), change, reason);
@@ -414,7 +415,12 @@ impl Fleet {
         self.emit(Event::CellBlocked { cell: kind, name, wait, cause });
     }
 
-    fn endpoint_works(&mut self, spec: &TargetSpec, permits: &mut Permits, now: Timestamp) {
+    pub(super) fn endpoint_works(
+        &mut self,
+        spec: &TargetSpec,
+        permits: &mut Permits,
+        now: Timestamp,
+    ) {
         let Some(permit) = permits.endpoint.take() else { return };
         self.network_works(&spec.endpoint, now);
         let Some(cell) = self.endpoints.get_mut(&spec.endpoint) else { return };
@@ -454,7 +460,7 @@ impl Fleet {
         self.emit_change(CellKind::Endpoint, name, change, ChangeReason::Censored);
     }
 
-    fn key_works(&mut self, spec: &TargetSpec, permits: &Permits, now: Timestamp) {
+    pub(super) fn key_works(&mut self, spec: &TargetSpec, permits: &Permits, now: Timestamp) {
         let Some(key) = self.keys.get_mut(&spec.key) else { return };
         key.quota.succeeded();
         (key.suspect_at, key.rejected_since, key.rejections) = (None, None, 0);

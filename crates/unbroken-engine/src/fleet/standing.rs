@@ -13,7 +13,7 @@ use crate::slowness;
 const STEADY_AFTER: Duration = Duration::from_secs(300);
 /// Less evidence than this share of what trips is no reason for caution.
 const TRUSTED: f64 = 0.3;
-/// A retired target is refused with this wait.
+/// A retired or forgotten target is refused with this wait.
 const RETIRED_FOR: Duration = Duration::from_secs(3_600);
 
 impl Fleet {
@@ -34,7 +34,10 @@ impl Fleet {
     /// The cell that refuses the target for longest.
     pub(crate) fn refusal(&self, target: TargetId, now: Timestamp) -> Option<Refusal> {
         let refuse = |cell, retry_at| Refusal { cell, retry_at };
-        let cell = self.targets.get(&target)?;
+        let Some(cell) = self.targets.get(&target) else {
+            // Forgotten, to make room: a call that still holds it goes on to another.
+            return Some(refuse(CellKind::Model, now + RETIRED_FOR));
+        };
         let serving = self.serving_cell(&cell.spec)?;
         let key = self.keys.get(&cell.spec.key)?;
         let family = self.families.get(family(&cell.spec.model));

@@ -2,7 +2,13 @@
 //!
 //! A shut target whose wait has been over for half a minute without a call that could probe it is
 //! sent one tiny request. Its success begins the ramp; its failure is half a failure, because it
-//! tests one prompt only. Bounded per target and per day and endpoint. Source: engine.md 4.5.
+//! tests one prompt only.
+//!
+//! If the operator wants it, a target that nobody has asked for a while is *exercised* the same
+//! way: a fallback whose key has expired is found before the day on which it is needed.
+//!
+//! Invariants: a target has at most one such request under way; an endpoint never gets more of them
+//! in a day than `daily_max`; one failed exercise never shuts a target. Source: engine.md 4.5.
 
 use super::{
     CellKind, ChangeReason, Duration, Fleet, Standing, TargetId, Timestamp, serving_names,
@@ -27,7 +33,8 @@ impl Fleet {
         if now < at {
             return Err(Some(at));
         }
-        let Some(permits) = self.admit(target, 0, now) else { return Err(None) };
+        let Some(mut permits) = self.admit(target, 0, now) else { return Err(None) };
+        permits.is_synthetic = true;
         let spec = self.spec(target).cloned();
         if let Some(endpoint) = spec.and_then(|spec| self.endpoints.get_mut(&spec.endpoint)) {
             if now.since(endpoint.day_at) >= DAY {
@@ -46,10 +53,12 @@ impl Fleet {
         result: Option<Result<(), FailureCause>>,
         now: Timestamp,
     ) {
-        let Some(permits) = self.synthetic.remove(&target) else { return };
+        let Some(mut permits) = self.synthetic.remove(&target) else { return };
         match result {
             Some(Ok(())) => {
                 let Some(spec) = self.spec(target).cloned() else { return };
+                self.endpoint_works(&spec, &mut permits, now);
+                self.key_works(&spec, &permits, now);
                 let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
                 serving.receiver.ended();
                 let (permit, change) = serving.breaker.delivered(permits.serving, now);
@@ -76,11 +85,13 @@ impl Fleet {
         {
             return None;
         }
-        let State::Open { until } = *serving.breaker.state() else { return None };
-        let at = (until + config.after).max(serving.probed_at + config.interval);
-        match self.standing(target, now.max(at)) {
-            Standing::Probe => Some(at),
-            Standing::Refused { .. } | Standing::Ready | Standing::Share(_) => None,
-        }
+        let (at, wanted) = match *serving.breaker.state() {
+            State::Open { until } => {
+                ((until + config.after).max(serving.probed_at + config.interval), Standing::Probe)
+            }
+            State::Closed { .. } => (cell.asked_at + config.exercise?, Standing::Ready),
+            State::HalfOpen { .. } | State::Ramp { .. } => return None,
+        };
+        (self.standing(target, now.max(at)) == wanted).then_some(at)
     }
 }

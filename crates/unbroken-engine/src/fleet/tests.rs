@@ -163,6 +163,119 @@ fn targets_are_bounded_and_those_with_something_to_remember_stay() {
 }
 
 #[test]
+fn a_forgotten_target_is_refused_and_what_others_share_stays() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let old = fleet.target(&spec("e", "m", "old"), at(0));
+    let shared = fleet.target(&spec("e", "m", "new"), at(9));
+    for n in 0..TARGETS_MAX as u64 {
+        fleet.target(&spec(&format!("e{n}"), "m", &format!("k{n}")), at(1 + n / 1000));
+    }
+    assert_eq!(fleet.refusal(old, at(20)).map(|r| r.cell), Some(CellKind::Model));
+    assert!(!fleet.may_probe_early(old, at(20)), "not even in panic");
+    assert!(matches!(fleet.standing(old, at(20)), Standing::Refused { .. }));
+    assert_eq!(fleet.standing(shared, at(20)), Standing::Ready);
+    assert!(fleet.admit(shared, 0, at(20)).is_some());
+    assert!(fleet.endpoints.len() <= fleet.targets.len());
+    assert!(fleet.keys.len() <= fleet.targets.len());
+}
+
+#[test]
+fn names_that_clients_make_up_do_not_pile_up() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    for n in 0..FAMILIES_MAX as u64 + 5 {
+        let target = fleet.target(&spec("e", &format!("m{n}"), "k"), at(n));
+        fail(&mut fleet, target, FailureCause::ModelGone, at(n));
+    }
+    assert!(fleet.families.len() <= FAMILIES_MAX);
+    for n in 0..TARGETS_MAX + 5 {
+        fleet.take_turn(&format!("route{n}").into(), 0);
+    }
+    assert!(fleet.turns.len() <= TARGETS_MAX);
+}
+
+fn shut(fleet: &mut Fleet, name: &str) -> TargetId {
+    let target = fleet.target(&spec(name, "m", name), at(0));
+    for _ in 0..3 {
+        fail(fleet, target, FailureCause::TargetError { status: 500 }, at(1));
+    }
+    target
+}
+
+#[test]
+fn a_shut_target_that_no_call_probes_is_asked_something_tiny() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let target = shut(&mut fleet, "e");
+    let due = fleet.next_synthetic(at(1)).unwrap_err().unwrap();
+    assert!((35..37).contains(&due.since(at(0)).as_secs()), "5 s open, 30 s alone: {due:?}");
+    assert_eq!(fleet.next_synthetic(due), Ok(target));
+    assert_eq!(fleet.next_synthetic(due), Err(None), "one at a time");
+    fleet.probed(target, Some(Err(FailureCause::Silent)), due);
+    assert_eq!(fleet.report_of(target, due).unwrap().state, "open");
+    let again = fleet.next_synthetic(due).unwrap_err().unwrap();
+    assert!(again >= due + Duration::from_secs(30), "paced");
+    assert_eq!(fleet.next_synthetic(again), Ok(target));
+    fleet.probed(target, None, again);
+    assert_eq!(fleet.report_of(target, again).unwrap().state, "open", "nothing was proved");
+    let third = fleet.next_synthetic(again).unwrap_err().unwrap();
+    assert_eq!(fleet.next_synthetic(third), Ok(target));
+    fleet.probed(target, Some(Ok(())), third);
+    assert_eq!(fleet.report_of(target, third).unwrap().state, "ramp");
+    assert_eq!(fleet.report_of(target, third).unwrap().under_way, 0);
+}
+
+#[test]
+fn a_tiny_request_that_is_answered_proves_the_key_and_the_endpoint_as_well() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let target = shut(&mut fleet, "e");
+    for _ in 0..2 {
+        fail(&mut fleet, target, FailureCause::Unreachable(Unreachable::Tcp), at(1));
+    }
+    let due = fleet.next_synthetic(at(40)).unwrap();
+    assert!(fleet.report_of(target, at(40)).unwrap().is_probing);
+    fleet.probed(due, Some(Ok(())), at(41));
+    assert!(!fleet.report_of(target, at(41)).unwrap().is_probing, "no lease is left");
+    assert_eq!(fleet.refusal(target, at(41)), None);
+}
+
+#[test]
+fn tiny_requests_are_bounded_per_day() {
+    let synthetic = SyntheticConfig { daily_max: 3, ..SyntheticConfig::default() };
+    let mut fleet = Fleet::new(FleetConfig { synthetic, ..FleetConfig::default() }, 1);
+    let target = shut(&mut fleet, "e");
+    let mut probes = Vec::new();
+    for second in 0..200_000 {
+        if fleet.next_synthetic(at(second)) == Ok(target) {
+            probes.push(second);
+            fleet.probed(target, Some(Err(FailureCause::Silent)), at(second));
+        }
+    }
+    assert_eq!(probes.len(), 9, "three on each of three days: {probes:?}");
+    assert!(probes[3] >= 86_400 && probes[6] >= 172_800);
+    let off = SyntheticConfig { enabled: false, ..SyntheticConfig::default() };
+    fleet.reconfigure(FleetConfig { synthetic: off, ..FleetConfig::default() });
+    assert_eq!(fleet.next_synthetic(at(300_000)), Err(None));
+}
+
+#[test]
+fn a_fallback_that_nobody_asks_is_exercised_if_the_operator_wants_it() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let target = fleet.target(&spec("e", "m", "k"), at(0));
+    assert_eq!(fleet.next_synthetic(at(90_000)), Err(None), "it costs money: not by default");
+    let exercise = Some(Duration::from_secs(900));
+    let synthetic = SyntheticConfig { exercise, ..SyntheticConfig::default() };
+    fleet.reconfigure(FleetConfig { synthetic, ..FleetConfig::default() });
+    fail(&mut fleet, target, FailureCause::Malformed, at(100));
+    assert_eq!(fleet.next_synthetic(at(100)), Err(Some(at(1_000))), "15 min after it was asked");
+    let evidence = |fleet: &Fleet, now| fleet.report_of(target, now).unwrap().evidence;
+    let before = evidence(&fleet, at(100));
+    assert_eq!(fleet.next_synthetic(at(1_000)), Ok(target));
+    fleet.probed(target, Some(Err(FailureCause::Malformed)), at(1_000));
+    let added = evidence(&fleet, at(1_000)) - before * (-0.5_f64).exp();
+    assert!((added / before - 0.5).abs() < 0.1, "half a failure: {added} beside {before}");
+    assert_eq!(fleet.next_synthetic(at(1_000)), Err(Some(at(1_900))));
+}
+
+#[test]
 fn events_that_nobody_collects_do_not_pile_up() {
     let mut fleet = Fleet::new(FleetConfig::default(), 1);
     for call in 0..EVENTS_MAX as u64 + 5 {

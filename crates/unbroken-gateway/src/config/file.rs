@@ -38,6 +38,7 @@ pub(super) struct ProviderFile {
     pub(super) key_file: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) http2: bool,
+    pub(super) status_url: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,6 +134,9 @@ pub(super) struct HealthFile {
     pub(super) enabled: Option<bool>,
     pub(super) interval: Option<Span>,
     pub(super) timeout: Option<Span>,
+    pub(super) probes: Option<bool>,
+    pub(super) probes_per_day: Option<u32>,
+    pub(super) exercise: Option<Span>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -199,10 +199,13 @@ impl Checker<'_> {
             .unwrap_or_else(|| Endpoint::new(provider, None));
         endpoint.name.clone_from(name);
         endpoint.http2 = file.http2;
-        if let Some(url) = &file.base_url {
+        endpoint.status_url = file.status_url.as_ref().map(|url| url.get_ref().clone());
+        for url in file.base_url.iter().chain(&file.status_url) {
             if !is_address(url.get_ref()) {
                 self.wrong(url, "expected an address such as https://host/v1 or http://host:8000");
             }
+        }
+        if let Some(url) = &file.base_url {
             endpoint = endpoint.at(url.get_ref());
         } else if endpoint.base_url.is_empty() {
             self.wrong(&file.name, "this provider needs a `base_url`");
@@ -392,6 +395,10 @@ impl Checker<'_> {
         set(&mut health.interval, file.health.interval);
         health.interval_when_ill = health.interval_when_ill.min(health.interval);
         set(&mut health.timeout, file.health.timeout);
+        let synthetic = &mut plan.failover.fleet.synthetic;
+        synthetic.enabled = file.health.probes.unwrap_or(synthetic.enabled);
+        synthetic.daily_max = file.health.probes_per_day.unwrap_or(synthetic.daily_max);
+        synthetic.exercise = file.health.exercise.map(|span| span.0);
         set(&mut plan.server.drain, file.server.drain);
         plan.server.substitute = file.server.substitute.unwrap_or(plan.server.substitute);
         let connections = file.server.connections_max;

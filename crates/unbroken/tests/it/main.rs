@@ -12,4 +12,6 @@
 mod calls;
 mod edges;
 mod errors;
+mod named;
+mod probes;
 mod seams;
