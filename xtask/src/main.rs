@@ -1,4 +1,4 @@
-//! Checks and chores of the repository: `cargo xtask check`, `tidy`, `docs`.
+//! Checks and chores of the repository: `cargo xtask check`, `tidy`, `docs`, `bench`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
@@ -15,10 +15,12 @@ fn main() -> ExitCode {
         Some("check") => check(&root),
         Some("tidy") => tidy(&root),
         Some("docs") => docs::write(&root).map_err(|error| error.to_string()),
-        _ => Err("usage: cargo xtask check|tidy|docs\n\n  \
+        Some("bench") => bench(&root, env::args().skip(2)),
+        _ => Err("usage: cargo xtask check|tidy|docs|bench\n\n  \
                   check  everything that must hold before a commit\n  \
                   tidy   the rules of the house that a program can check\n  \
-                  docs   writes the generated parts of docs/"
+                  docs   writes the generated parts of docs/\n  \
+                  bench  what the gateway costs, beside a minimal proxy [--quick] [--only WORD]"
             .to_owned()),
     };
     match result {
@@ -48,6 +50,19 @@ fn check(root: &Path) -> Result<(), String> {
     run(root, "cargo", &["test", "--workspace"])?;
     run(root, "cargo", &["build", "--package", "unbroken-gateway"])?;
     run(root, "acceptance/run", &[])
+}
+
+/// Builds what is measured, and measures it.
+fn bench(root: &Path, options: impl Iterator<Item = String>) -> Result<(), String> {
+    let build =
+        ["build", "--release", "--package", "unbroken-gateway", "--package", "unbroken-bench"];
+    run(root, "cargo", &build)?;
+    let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let program = folder.join("release/unbroken-bench").display().to_string();
+    let options: Vec<String> = options.collect();
+    let words: Vec<&str> =
+        std::iter::once("run").chain(options.iter().map(String::as_str)).collect();
+    run(root, &program, &words)
 }
 
 fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<(), String> {

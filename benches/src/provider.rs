@@ -1,0 +1,137 @@
+//! A provider that answers at once, so that what stands before it can be measured.
+//!
+//! The model says how: `whole` (one answer of 1 KB), `burst` (a stream of 100 events, as fast as
+//! they are taken), `paced` (20 events, one every 10 ms), `open` (one event per second, for a
+//! minute), `hang` (never).
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, Sleep};
+
+use crate::Failed;
+
+/// Serves until it is ended.
+pub(crate) async fn run(address: &str) -> Result<(), Failed> {
+    let listener = TcpListener::bind(address).await?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(async move {
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(answer));
+            // A client that leaves is no failure of a benchmark.
+            drop(connection.await);
+        });
+    }
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Answer>, Failed> {
+    let is_get = request.method() == hyper::Method::GET;
+    let body = request.into_body().collect().await?.to_bytes();
+    let model = if is_get { "models" } else { model_of(&body) };
+    let answer = match model {
+        "models" => Answer::whole("{\"object\":\"list\",\"data\":[]}".into()),
+        "whole" => Answer::whole(whole()),
+        "burst" => Answer::stream(100, Duration::ZERO),
+        "paced" => Answer::stream(20, Duration::from_millis(10)),
+        "open" => Answer::stream(60, Duration::from_secs(1)),
+        _ => std::future::pending().await,
+    };
+    let kind = if answer.is_stream { "text/event-stream" } else { "application/json" };
+    Ok(Response::builder().header("content-type", kind).body(answer)?)
+}
+
+/// The model a request names: it stands in the first bytes, whoever sent it.
+fn model_of(body: &[u8]) -> &str {
+    let head = body.get(..body.len().min(200)).unwrap_or_default();
+    let head = std::str::from_utf8(head).unwrap_or_default();
+    head.split("\"model\":\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default()
+}
+
+fn whole() -> Bytes {
+    let text = "word ".repeat(150);
+    format!(
+        "{{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"whole\",\
+         \"choices\":[{{\"index\":0,\"message\":{{\"role\":\"assistant\",\"content\":\"{text}\",\"refusal\":null}},\
+         \"logprobs\":null,\"finish_reason\":\"stop\"}}],\
+         \"usage\":{{\"prompt_tokens\":200,\"completion_tokens\":150,\"total_tokens\":350}}}}"
+    )
+    .into()
+}
+
+/// An answer, whole or event by event.
+struct Answer {
+    is_stream: bool,
+    whole: Option<Bytes>,
+    left: usize,
+    gap: Duration,
+    next: Pin<Box<Sleep>>,
+}
+
+impl Answer {
+    fn whole(bytes: Bytes) -> Self {
+        Self { is_stream: false, whole: Some(bytes), ..Self::stream(0, Duration::ZERO) }
+    }
+
+    fn stream(events: usize, gap: Duration) -> Self {
+        let next = Box::pin(tokio::time::sleep(Duration::ZERO));
+        Self { is_stream: true, whole: None, left: events + 2, gap, next }
+    }
+}
+
+const CHUNK: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\
+     \"model\":\"burst\",\"system_fingerprint\":\"fp_1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" word\"},\
+     \"logprobs\":null,\"finish_reason\":null}]}\n\n";
+const FINISH: &str = "data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\
+     \"model\":\"burst\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(whole) = self.whole.take() {
+            return Poll::Ready(Some(Ok(Frame::data(whole))));
+        }
+        if !self.is_stream || self.left == 0 {
+            return Poll::Ready(None);
+        }
+        if !self.gap.is_zero() && self.left > 2 {
+            if self.next.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            let next = Instant::now() + self.gap;
+            self.next.as_mut().reset(next);
+        }
+        self.left -= 1;
+        let event = match self.left {
+            0 => DONE,
+            1 => FINISH,
+            _ => CHUNK,
+        };
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(event.as_bytes())))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        if self.is_stream { self.left == 0 } else { self.whole.is_none() }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.whole
+            .as_ref()
+            .map_or_else(SizeHint::default, |whole| SizeHint::with_exact(whole.len() as u64))
+    }
+}
