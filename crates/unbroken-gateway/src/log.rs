@@ -4,7 +4,7 @@
 //! `debug`; `warn` is a client that saw a failure. No line has a key or a prompt.
 
 use std::io::IsTerminal as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tracing_subscriber::EnvFilter;
 use unbroken::observer::{Observer, Seen};
@@ -12,17 +12,34 @@ use unbroken_engine::event::{Event, Outcome};
 
 use crate::config::Environment;
 
+mod writer;
+
+use writer::Lines;
+
+/// The lines of this process, to be waited for at its end.
+static LINES: OnceLock<Lines> = OnceLock::new();
+
+/// Waits until every line is written, for two seconds at most.
+pub(crate) fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush();
+    }
+}
+
 /// Starts logging to stderr: for people in a terminal, JSON otherwise.
 pub(crate) fn start(environment: &Environment, default_level: &str) {
     let filter = environment.get("RUST_LOG").unwrap_or(default_level);
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new(default_level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     // A second start, in tests, changes nothing.
-    let _ = if std::io::stderr().is_terminal() {
-        builder.with_target(false).try_init()
+    if std::io::stderr().is_terminal() {
+        drop(builder.with_writer(std::io::stderr).try_init());
+    } else if let Ok(lines) = Lines::to(std::io::stderr()) {
+        let lines = LINES.get_or_init(|| lines).clone();
+        drop(builder.json().flatten_event(true).with_writer(lines).try_init());
     } else {
-        builder.json().flatten_event(true).with_target(false).try_init()
-    };
+        drop(builder.json().flatten_event(true).with_writer(std::io::stderr).try_init());
+    }
 }
 
 /// Several observers as one.

@@ -6,6 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Calls allocate and free many small things on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod commands;
 mod config;
 mod log;
@@ -84,7 +88,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(async {
+    let status = runtime.block_on(async {
         match arguments.command {
             Command::Serve { config, listen } => commands::serve::run(config, listen).await,
             Command::Demo { exit, json } => commands::demo::run(exit, json).await,
@@ -94,5 +98,7 @@ fn main() -> ExitCode {
                 commands::fake_provider::run(listen, key, words).await
             }
         }
-    })
+    });
+    log::flush();
+    status
 }
