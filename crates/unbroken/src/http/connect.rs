@@ -79,7 +79,7 @@ impl tower_service::Service<Uri> for Connector {
 }
 
 impl Connector {
-    async fn open(&self, uri: &Uri) -> Result<Opened, Failed> {
+    pub(super) async fn open(&self, uri: &Uri) -> Result<Opened, Failed> {
         let is_tls = uri.scheme_str() == Some("https");
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });

@@ -3,7 +3,6 @@
 //! An [`Exchange`] says what happened in the order in which it happened, and whose fault a failure
 //! was as far as the connection can tell. It decides nothing.
 
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -13,23 +12,20 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body as _;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::{CaptureConnection, capture_connection};
-use hyper_util::client::legacy::{Client, Error};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::Request;
 use unbroken_engine::cause::FailureCause;
 
+mod body;
 mod connect;
+mod own;
+mod pool;
+mod shared;
 
-use connect::{Connector, Uses};
+use own::Own;
+use pool::Pool;
+use shared::{Shared, SharedClient};
 
 use crate::background;
-
-/// An HTTP/2 connection in use is pinged this often, and has this long to answer.
-const HTTP2_PING: Duration = Duration::from_secs(5);
 
 /// What comes after an answer's end is waited for this long.
 const LAST_BYTES: Duration = Duration::from_secs(1);
@@ -66,10 +62,13 @@ impl Default for HttpConfig {
 }
 
 /// Sends requests over pooled connections. Cheap to clone.
+///
+/// HTTP/1.1 has a connection for each exchange, driven by whoever waits for it; HTTP/2 shares one
+/// per host.
 #[derive(Clone)]
 pub struct HttpClient {
-    http1: Client<Connector, Full<Bytes>>,
-    http2: Client<Connector, Full<Bytes>>,
+    pool: Arc<Pool>,
+    http2: SharedClient,
 }
 
 impl fmt::Debug for HttpClient {
@@ -82,28 +81,18 @@ impl HttpClient {
     /// A client with an empty pool. Roots that cannot be read add nothing.
     #[must_use]
     pub fn new(config: &HttpConfig) -> Self {
-        let build = |allow_http2| {
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .timer(TokioTimer::new())
-                .pool_idle_timeout(config.idle)
-                .pool_max_idle_per_host(config.idle_per_host)
-                // A connection that has died in silence would fail every call that shares it.
-                .http2_keep_alive_interval(HTTP2_PING)
-                .http2_keep_alive_timeout(HTTP2_PING)
-                .build(Connector::new(config, allow_http2))
-        };
-        Self { http1: build(false), http2: build(true) }
+        Self { pool: Pool::new(config), http2: shared::client(config) }
     }
 
     /// Sends a request; `http2` allows HTTP/2 where the target offers it.
     #[must_use]
     pub fn send(&self, request: Request<Bytes>, http2: bool) -> Exchange {
-        let client = if http2 { &self.http2 } else { &self.http1 };
-        let mut request = request.map(Full::new);
-        let connection = capture_connection(&mut request);
-        let response = Box::pin(client.request(request));
-        Exchange { state: State::Sending { response, connection, is_reused: None } }
+        let kind = if http2 {
+            Kind::Shared(Shared::send(&self.http2, request))
+        } else {
+            Kind::Own(Box::new(Own::send(&self.pool, request)))
+        };
+        Exchange { kind }
     }
 }
 
@@ -117,7 +106,7 @@ pub enum Progress {
     },
     /// The answer's head came.
     Head(http::response::Parts),
-    /// Bytes of its body came.
+    /// Bytes of its body came: all that had arrived.
     Bytes(Bytes),
     /// The body ended as it should.
     End,
@@ -127,27 +116,18 @@ pub enum Progress {
 
 /// One request and its answer. Dropping it closes the connection, if the answer is not whole.
 pub struct Exchange {
-    state: State,
+    kind: Kind,
+}
+
+enum Kind {
+    Own(Box<Own>),
+    Shared(Shared),
 }
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Exchange")
     }
-}
-
-type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Incoming>, Error>> + Send>>;
-
-enum State {
-    Sending {
-        response: ResponseFuture,
-        connection: CaptureConnection,
-        is_reused: Option<bool>,
-    },
-    /// The head came before anybody was told of the connection.
-    Head(Box<Response<Incoming>>),
-    Body(Incoming),
-    Over,
 }
 
 impl Exchange {
@@ -160,7 +140,7 @@ impl Exchange {
     /// its connection for the next request.
     pub(crate) fn let_go(mut self) {
         let mut context = Context::from_waker(Waker::noop());
-        if !matches!(self.state, State::Body(_)) || self.is_read_out(&mut context) {
+        if !self.is_in_body() || self.is_read_out(&mut context) {
             return;
         }
         drop(background::spawn("last bytes", async move {
@@ -169,6 +149,13 @@ impl Exchange {
             });
             drop(tokio::time::timeout(LAST_BYTES, rest).await);
         }));
+    }
+
+    const fn is_in_body(&self) -> bool {
+        match &self.kind {
+            Kind::Own(own) => own.is_in_body(),
+            Kind::Shared(shared) => shared.is_in_body(),
+        }
     }
 
     /// Reads what is there; whether nothing more will come. What a target says after its end is
@@ -190,101 +177,11 @@ impl Exchange {
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Progress> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::Sending { response, connection, is_reused } => {
-                self.poll_sending(response, connection, is_reused, context)
-            }
-            State::Head(response) => {
-                let (head, body) = response.into_parts();
-                self.state = State::Body(body);
-                Poll::Ready(Progress::Head(head))
-            }
-            State::Body(body) => self.poll_body(body, context),
-            State::Over => Poll::Pending,
+        match &mut self.kind {
+            Kind::Own(own) => own.poll_next(context),
+            Kind::Shared(shared) => shared.poll_next(context),
         }
     }
-
-    fn poll_sending(
-        &mut self,
-        mut response: ResponseFuture,
-        connection: CaptureConnection,
-        is_reused: Option<bool>,
-        context: &mut Context<'_>,
-    ) -> Poll<Progress> {
-        let polled = response.as_mut().poll(context);
-        let now_reused = is_reused.or_else(|| Uses::count(&connection));
-        match polled {
-            Poll::Ready(Ok(response)) => {
-                self.state = State::Head(Box::new(response));
-                if is_reused.is_none() {
-                    return Poll::Ready(Progress::Connected { reused: now_reused == Some(true) });
-                }
-                self.poll_next(context)
-            }
-            Poll::Ready(Err(error)) => {
-                Poll::Ready(Progress::Failed(cause_of(&error, now_reused == Some(true))))
-            }
-            Poll::Pending => {
-                self.state = State::Sending { response, connection, is_reused: now_reused };
-                match (is_reused, now_reused) {
-                    (None, Some(reused)) => Poll::Ready(Progress::Connected { reused }),
-                    _ => Poll::Pending,
-                }
-            }
-        }
-    }
-
-    fn poll_body(&mut self, mut body: Incoming, context: &mut Context<'_>) -> Poll<Progress> {
-        loop {
-            match Pin::new(&mut body).poll_frame(context) {
-                Poll::Pending => {
-                    self.state = State::Body(body);
-                    return Poll::Pending;
-                }
-                Poll::Ready(None) => return Poll::Ready(Progress::End),
-                Poll::Ready(Some(Err(_))) => {
-                    return Poll::Ready(Progress::Failed(FailureCause::Truncated));
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers say nothing that is needed here.
-                    let Ok(bytes) = frame.into_data() else { continue };
-                    if !bytes.is_empty() {
-                        self.state = State::Body(body);
-                        return Poll::Ready(Progress::Bytes(bytes));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whose fault it was that no answer came.
-fn cause_of(error: &Error, was_reused: bool) -> FailureCause {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if let Some(connect::Failed(unreachable)) = inner.downcast_ref() {
-            return FailureCause::Unreachable(*unreachable);
-        }
-        if inner.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
-            return FailureCause::Malformed;
-        }
-        if let Some(stream) = inner.downcast_ref::<h2::Error>() {
-            return cause_of_http2(stream, was_reused);
-        }
-        source = inner.source();
-    }
-    if was_reused { FailureCause::StaleConnection } else { FailureCause::ConnectionLost }
-}
-
-/// A connection that goes away, or refuses a stream, has not processed it; a stream that is reset
-/// on a connection that lives has failed.
-///
-/// Source: RFC 9113 sections 6.8 and 8.7, read 2026-11-24.
-fn cause_of_http2(error: &h2::Error, was_reused: bool) -> FailureCause {
-    let is_unprocessed = error.reason() == Some(h2::Reason::REFUSED_STREAM)
-        || (error.is_go_away() && error.is_remote())
-        || (error.is_io() && was_reused);
-    if is_unprocessed { FailureCause::StaleConnection } else { FailureCause::ConnectionLost }
 }
 
 /// Shared by all connections of a client.
