@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::broken::Broken;
 use super::{
-    Attempt, AttemptId, AttemptResult, Call, Command, Duration, Effect, Event, Failure,
+    Attempt, AttemptId, AttemptResult, Call, Candidate, Command, Duration, Effect, Event, Failure,
     FailureCause, Fleet, Flow, Outcome, Phase, RESENDS_MAX, Stage, Timestamp, Tried, Why,
 };
 use crate::breaker::Standing;
@@ -405,7 +405,7 @@ impl Call {
     pub(super) fn views(&self, fleet: &Fleet, now: Timestamp) -> Vec<View> {
         let revisits = if self.ask.client_retries > 0 { 0 } else { fleet.config.retry.revisits };
         let tokens = self.ask.input_tokens;
-        let view = |candidate: &super::Candidate| View {
+        let view = |candidate: &Candidate| View {
             is_degraded: fleet.slowness(candidate.target, now).0,
             is_trial: fleet.slowness(candidate.target, now).1,
             is_full: candidate.is_spilled || !fleet.room_for(candidate.target, tokens, now),
@@ -449,8 +449,7 @@ impl Call {
             self.fail(fleet, Failure::Tell { attempt }, now);
             return;
         }
-        let waits = self.candidates.iter().filter_map(|c| fleet.refusal(c.target, now));
-        let retry_at = waits.map(|refusal| refusal.retry_at).min();
+        let retry_at = self.candidates.iter().filter_map(|c| worth_asking(c, fleet, now)).min();
         let only_rate_limits = self.only_rate_limits(fleet, now);
         self.fail(fleet, Failure::Exhausted { only_rate_limits, retry_at }, now);
     }
@@ -494,6 +493,16 @@ const fn is_unsent(cause: Option<FailureCause>) -> bool {
                 | FailureCause::TargetCannot(_)
         )
     )
+}
+
+/// When it makes sense to ask this candidate again; `None` if it never does for this request.
+fn worth_asking(candidate: &Candidate, fleet: &Fleet, now: Timestamp) -> Option<Timestamp> {
+    if candidate.last.is_some_and(|cause| matches!(cause.remedy(), Remedy::FailOverOrTell)) {
+        return None;
+    }
+    // Nothing keeps it from being asked: it may be well again in a moment.
+    let refusal = fleet.refusal(candidate.target, now);
+    Some(refusal.map_or(now, |refusal| refusal.retry_at))
 }
 
 /// When the first of them may be ready.

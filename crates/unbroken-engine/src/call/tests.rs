@@ -472,6 +472,23 @@ fn rotation_takes_turns() {
 }
 
 #[test]
+fn a_call_that_failed_everywhere_may_come_back_even_if_no_breaker_is_open() {
+    let mut world = World::new(&["a", "b"]);
+    let end = world.play(|_| Some(FailureCause::TargetError { status: 500 })).1;
+    let Next::Failed(Failure::Exhausted { retry_at: Some(at), .. }) = end else {
+        panic!("it names a time: {end:?}");
+    };
+    assert!(at.since(world.now) <= Duration::from_secs(15));
+    let cannot = FailureCause::TargetCannot(crate::cause::Limitation::Feature);
+    let end = World::new(&["a"]).play(|_| Some(cannot)).1;
+    assert_ne!(end, Next::Completed);
+    assert!(
+        !matches!(end, Next::Failed(Failure::Exhausted { retry_at: Some(_), .. })),
+        "it never could: {end:?}"
+    );
+}
+
+#[test]
 fn a_route_without_targets_fails_at_once() {
     let mut world = World::new(&[]);
     let (asked, end) = world.play(|_| None);

@@ -64,7 +64,7 @@ pub(super) struct StreamFile {
     #[serde(rename = "continue")]
     pub(super) continues: Option<bool>,
     pub(super) hold_tool_calls: Option<bool>,
-    pub(super) commit_hold: Option<Span>,
+    pub(super) commit_hold: Option<Span<true>>,
     pub(super) keep_alive: Option<Span>,
     pub(super) early_keep_alive: Option<bool>,
     pub(super) trail: Option<bool>,
@@ -110,9 +110,9 @@ pub(super) struct LimitsFile {
 pub(super) struct BreakerFile {
     pub(super) failure_threshold: Option<std::num::NonZeroU32>,
     pub(super) recovery: Option<Span>,
-    pub(super) recovery_max: Option<Span>,
+    pub(super) recovery_max: Option<Spanned<Span>>,
     pub(super) probe_timeout: Option<Span>,
-    pub(super) ramp_start: Option<f64>,
+    pub(super) ramp_start: Option<Spanned<f64>>,
     pub(super) ramp_step: Option<Span>,
     pub(super) ramp_successes: Option<u32>,
 }
@@ -122,7 +122,7 @@ pub(super) struct BreakerFile {
 pub(super) struct RetryFile {
     pub(super) max_attempts: Option<Spanned<u32>>,
     pub(super) revisits: Option<u32>,
-    pub(super) patience: Option<Span>,
+    pub(super) patience: Option<Span<true>>,
     pub(super) backoff: Option<Span>,
     pub(super) backoff_max: Option<Span>,
     pub(super) budget: Option<u32>,
@@ -145,32 +145,34 @@ pub(super) struct ServerFile {
     pub(super) body_max: Option<Spanned<String>>,
     pub(super) drain: Option<Span>,
     pub(super) substitute: Option<bool>,
-    pub(super) connections_max: Option<u32>,
+    pub(super) connections_max: Option<Spanned<u32>>,
 }
 
-/// A duration as people write it: `250ms`, `10s`, `5m`, `1h`. Never zero.
+/// A duration as people write it: `250ms`, `10s`, `5m`, `1h`; zero only where that means "off".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub(super) struct Span<const MAY_BE_ZERO: bool = false>(pub(super) Duration);
 
-impl<'de> Deserialize<'de> for Span {
+impl<'de, const MAY_BE_ZERO: bool> Deserialize<'de> for Span<MAY_BE_ZERO> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SpanVisitor;
-        impl Visitor<'_> for SpanVisitor {
-            type Value = Span;
+        struct SpanVisitor<const MAY_BE_ZERO: bool>;
+        impl<const MAY_BE_ZERO: bool> Visitor<'_> for SpanVisitor<MAY_BE_ZERO> {
+            type Value = Span<MAY_BE_ZERO>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a duration such as \"250ms\", \"10s\" or \"5m\"")
+                let above = if MAY_BE_ZERO { "" } else { ", above zero" };
+                write!(f, "a duration such as \"250ms\", \"10s\" or \"5m\"{above}")
             }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Span, E> {
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 let has_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
                 let read = unbroken_wire::error::read_duration(text).filter(|_| has_unit);
                 let wrong = || E::invalid_value(serde::de::Unexpected::Str(text), &self);
+                let read = read.filter(|span| MAY_BE_ZERO || !span.is_zero());
                 let span = read.filter(|span| *span <= DAY).ok_or_else(wrong)?;
                 Ok(Span(span))
             }
         }
-        deserializer.deserialize_str(SpanVisitor).map_err(D::Error::custom)
+        deserializer.deserialize_str(SpanVisitor::<MAY_BE_ZERO>).map_err(D::Error::custom)
     }
 }
 

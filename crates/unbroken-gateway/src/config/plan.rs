@@ -124,13 +124,12 @@ impl Plan {
 /// How a route's streams are delivered.
 fn stream_options(file: &RouteFile) -> StreamOptions {
     let (typed, base) = (&file.stream, StreamOptions::default());
-    let or = |typed: Option<Span>, default: Duration| typed.map_or(default, |span| span.0);
     let is_early = typed.early_keep_alive.unwrap_or(!base.early_keep_alive.is_zero());
     StreamOptions {
         continues: typed.continues.unwrap_or(base.continues),
         hold_tool_calls: typed.hold_tool_calls.unwrap_or(base.hold_tool_calls),
-        commit_hold: or(typed.commit_hold, base.commit_hold).min(COMMIT_HOLD_MAX),
-        keep_alive: or(typed.keep_alive, base.keep_alive),
+        commit_hold: typed.commit_hold.map_or(base.commit_hold, |span| span.0).min(COMMIT_HOLD_MAX),
+        keep_alive: typed.keep_alive.map_or(base.keep_alive, |span| span.0),
         early_keep_alive: if is_early { base.early_keep_alive } else { Duration::ZERO },
         trail: typed.trail.unwrap_or(base.trail),
     }
@@ -370,12 +369,21 @@ impl Checker<'_> {
             breaker.detector = DetectorConfig::Consecutive { failure_threshold: threshold };
         }
         set(&mut breaker.recovery, file.breaker.recovery);
-        set(&mut breaker.recovery_max, file.breaker.recovery_max);
+        match &file.breaker.recovery_max {
+            Some(longest) if longest.get_ref().0 < breaker.recovery => {
+                let message = "expected a duration that is not below `recovery`";
+                self.errors.add(Some(longest.span()), message);
+            }
+            typed => set(&mut breaker.recovery_max, typed.as_ref().map(|typed| *typed.get_ref())),
+        }
         set(&mut breaker.probe_timeout, file.breaker.probe_timeout);
         set(&mut breaker.ramp_step, file.breaker.ramp_step);
         breaker.recovery_max = breaker.recovery_max.max(breaker.recovery);
-        if let Some(share) = file.breaker.ramp_start {
-            breaker.ramp_start_per_mille = (share.clamp(0.001, 1.0) * 1000.0) as u32;
+        if let Some(share) = &file.breaker.ramp_start {
+            breaker.ramp_start_per_mille = (share.get_ref().clamp(0.001, 1.0) * 1000.0) as u32;
+            if !(0.001..=1.0).contains(share.get_ref()) {
+                self.errors.add(Some(share.span()), "expected a number from 0.001 to 1");
+            }
         }
         breaker.ramp_successes = file.breaker.ramp_successes.unwrap_or(breaker.ramp_successes);
         let retry = &mut plan.failover.fleet.retry;
@@ -386,7 +394,7 @@ impl Checker<'_> {
             }
         }
         retry.revisits = file.retry.revisits.unwrap_or(retry.revisits);
-        set(&mut retry.patience, file.retry.patience);
+        retry.patience = file.retry.patience.map_or(retry.patience, |span| span.0);
         set(&mut retry.backoff.base, file.retry.backoff);
         set(&mut retry.backoff.cap, file.retry.backoff_max);
         retry.budget.capacity = file.retry.budget.unwrap_or(retry.budget.capacity);
@@ -401,8 +409,12 @@ impl Checker<'_> {
         synthetic.exercise = file.health.exercise.map(|span| span.0);
         set(&mut plan.server.drain, file.server.drain);
         plan.server.substitute = file.server.substitute.unwrap_or(plan.server.substitute);
-        let connections = file.server.connections_max;
-        plan.server.connections_max = connections.unwrap_or(plan.server.connections_max).max(1);
+        if let Some(connections) = &file.server.connections_max {
+            plan.server.connections_max = *connections.get_ref();
+            if *connections.get_ref() == 0 {
+                self.errors.add(Some(connections.span()), "expected a number above 0");
+            }
+        }
         if let Some(size) = &file.server.body_max {
             match read_size(size.get_ref()) {
                 Some(bytes) => plan.server.body_max = bytes,

@@ -15,12 +15,13 @@ use bytes::Bytes;
 use http::Uri;
 use http_body_util::Full;
 use hyper::client::conn::http1::{Connection, SendRequest, handshake};
-use tokio::time::Instant;
 use unbroken_engine::cause::Unreachable;
+use unbroken_engine::time::Timestamp;
 
 use super::HttpConfig;
 use super::connect::{Connector, Failed, Opened};
 use crate::background;
+use crate::clock::Clock;
 
 /// Scheme, host and port.
 type Place = (String, String);
@@ -28,6 +29,7 @@ type Place = (String, String);
 /// Idle connections, by where they lead.
 pub(super) struct Pool {
     connector: Connector,
+    clock: Clock,
     idle_for: Duration,
     idle_per_host: usize,
     idle: Mutex<BTreeMap<Place, Vec<Idle>>>,
@@ -35,7 +37,7 @@ pub(super) struct Pool {
 
 struct Idle {
     line: Line,
-    since: Instant,
+    since: Timestamp,
 }
 
 /// A connection, and the one who may send on it.
@@ -51,6 +53,7 @@ impl Pool {
     pub(super) fn new(config: &HttpConfig) -> Arc<Self> {
         Arc::new(Self {
             connector: Connector::new(config, false),
+            clock: Clock::start(),
             idle_for: config.idle,
             idle_per_host: config.idle_per_host,
             idle: Mutex::default(),
@@ -83,11 +86,11 @@ impl Pool {
             return;
         }
         line.is_used = true;
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut idle = self.idle();
         let is_first = idle.is_empty();
         let lines = idle.entry(line.place.clone()).or_default();
-        lines.retain(|idle| now.duration_since(idle.since) < self.idle_for);
+        lines.retain(|idle| now.since(idle.since) < self.idle_for);
         if lines.len() < self.idle_per_host {
             lines.push(Idle { line, since: now });
         }
@@ -102,7 +105,7 @@ impl Pool {
         let mut idle = self.idle();
         let lines = idle.get_mut(place)?;
         let newest = lines.pop()?;
-        if newest.since.elapsed() >= self.idle_for {
+        if self.clock.now().since(newest.since) >= self.idle_for {
             // The others are older.
             lines.clear();
             return None;
@@ -139,10 +142,10 @@ async fn sweep(pool: Weak<Pool>) {
         let Some(wait) = pool.upgrade().map(|pool| pool.idle_for) else { return };
         tokio::time::sleep(wait.max(Duration::from_secs(1))).await;
         let Some(pool) = pool.upgrade() else { return };
-        let now = Instant::now();
+        let now = pool.clock.now();
         let mut idle = pool.idle();
         for lines in idle.values_mut() {
-            lines.retain(|idle| now.duration_since(idle.since) < pool.idle_for);
+            lines.retain(|idle| now.since(idle.since) < pool.idle_for);
         }
         idle.retain(|_, lines| !lines.is_empty());
         if idle.is_empty() {

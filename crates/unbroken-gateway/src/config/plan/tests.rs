@@ -172,3 +172,22 @@ fn a_gateway_that_is_its_own_provider_is_found_out() {
     assert!(!is_itself("http://10.0.0.2:4110", "0.0.0.0:4110"));
     assert!(!is_itself("https://api.openai.com/v1", "127.0.0.1:4110"));
 }
+
+#[test]
+fn what_is_out_of_bounds_is_refused_where_it_stands() {
+    for (source, told) in [
+        ("[breaker]\nramp_start = 1.5\n", "unbroken.toml:2:14: expected a number from 0.001 to 1"),
+        (
+            "[breaker]\nrecovery = \"9s\"\nrecovery_max = \"5s\"\n",
+            "unbroken.toml:3:16: expected a duration that is not below `recovery`",
+        ),
+        ("[server]\nconnections_max = 0\n", "unbroken.toml:2:19: expected a number above 0"),
+        ("[limits]\nconnect = \"0s\"\n", "above zero"),
+        ("[limits]\nconnect = \"25h\"\n", "above zero"),
+    ] {
+        let text = errors(source);
+        assert!(text.contains(told), "{source}: {text}");
+    }
+    let plan = Plan::read("unbroken.toml", "[retry]\npatience = \"0s\"\n", &environment());
+    assert_eq!(plan.unwrap().failover.fleet.retry.patience, Duration::ZERO);
+}
