@@ -52,12 +52,12 @@ pub(crate) fn faults(root: &Path) -> Vec<String> {
         }
     }
     lists(root, &mut faults);
-    match docs::is_current(root) {
-        Ok(true) => {}
-        Ok(false) => {
-            faults.push("docs/failover.md:1: generated: run `cargo xtask docs`".to_owned())
+    for part in docs::PARTS {
+        match docs::is_current(root, part) {
+            Ok(true) => {}
+            Ok(false) => faults.push(format!("{}:1: generated: run `cargo xtask docs`", part.file)),
+            Err(error) => faults.push(format!("{}:1: generated: {error}", part.file)),
         }
-        Err(error) => faults.push(format!("docs/failover.md:1: generated: {error}")),
     }
     faults
 }
@@ -170,7 +170,10 @@ fn functions(name: &str, text: &str, faults: &mut Vec<String>) {
 /// What is in a folder is in its list.
 fn lists(root: &Path, faults: &mut Vec<String>) {
     let folders = [
-        ("crates/unbroken/src/providers", &["classify", "prefix", "retry_after"][..]),
+        (
+            "crates/unbroken/src/providers",
+            &["classify", "fit", "prefix", "rate_limits", "replies", "retry_after", "tests"][..],
+        ),
         ("crates/unbroken-wire/src/dialects", &["fields"][..]),
     ];
     for (folder, others) in folders {

@@ -25,6 +25,7 @@ use crate::cause::{Blame, FailureCause};
 use crate::cooldown::{Cooldown, CooldownConfig};
 use crate::doubt::Doubts;
 use crate::event::{CellKind, ChangeReason, Event, Health};
+use crate::headroom::{Headroom, Left};
 use crate::health::{HealthConfig, SyntheticConfig};
 use crate::hedge::{HedgeBudget, HedgeConfig};
 use crate::latency::{Latency, Peak};
@@ -243,6 +244,7 @@ struct TargetCell {
     last_failure: Option<FailureCause>,
     peak: Peak,
     pace: Pace,
+    headroom: Headroom,
     used_at: Timestamp,
     asked_at: Timestamp,
     /// Since when it is not in the configuration any more.
@@ -369,6 +371,7 @@ impl Fleet {
             last_failure: None,
             peak: Peak::default(),
             pace: Pace::default(),
+            headroom: Headroom::default(),
             used_at: now,
             asked_at: Timestamp::ZERO,
             retired_at: None,
@@ -459,6 +462,13 @@ impl Fleet {
         self.emit_change(CellKind::Endpoint, endpoint.clone(), change, ChangeReason::HealthCheck);
     }
 
+    /// An answer of the target said what is left of its key's rate limit.
+    pub fn headroom(&mut self, target: TargetId, left: &Left, now: Timestamp) {
+        if let Some(cell) = self.targets.get_mut(&target) {
+            cell.headroom.told(left, now);
+        }
+    }
+
     /// The turn of a rotating tier; counts up with every call.
     pub(crate) fn take_turn(&mut self, route: &Arc<str>, tier: usize) -> u64 {
         // Routes may be named by clients; where a rotation stands is no loss.
@@ -486,6 +496,7 @@ impl Fleet {
         let cell = self.targets.get_mut(&target)?;
         cell.asked_at = now;
         cell.pace.sent(tokens, now);
+        cell.headroom.sent(tokens);
         let spec = cell.spec.clone();
         let endpoint = self.endpoints.get_mut(&spec.endpoint)?.breaker.admit(now);
         let key = self.keys.get_mut(&spec.key)?.breaker.admit(now);

@@ -51,6 +51,7 @@ pub mod detector;
 pub mod doubt;
 pub mod event;
 pub mod fleet;
+pub mod headroom;
 pub mod health;
 pub mod hedge;
 pub mod idempotency;

@@ -207,8 +207,19 @@ impl Driver {
     }
 
     fn tell(&mut self, input: Input) {
+        let now = self.shared.clock.now();
         let mut fleet = self.shared.fleet();
-        self.call.handle(&mut fleet, input, self.shared.clock.now());
+        for upstream in &mut self.upstreams {
+            let target = target_of(&self.call, upstream.attempt());
+            let choice = target.and_then(|target| self.choices.get(&target));
+            if let Some((lesson, choice)) = upstream.take_lesson().zip(choice) {
+                self.shared.lessons().learn(choice, lesson, now);
+            }
+            for left in upstream.take_rate_limits() {
+                target.inspect(|target| fleet.headroom(*target, &left, now));
+            }
+        }
+        self.call.handle(&mut fleet, input, now);
         drop(fleet);
         let relayed = self.relay.attempt();
         let mut upstreams = self.upstreams.iter_mut();
@@ -324,10 +335,9 @@ impl Driver {
         }
     }
 
-    fn label_of(&self, AttemptId(number): AttemptId) -> String {
-        let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-        let tried = place.and_then(|place| self.call.trail().get(place));
-        let choice = tried.and_then(|tried| self.choices.get(&tried.target));
+    fn label_of(&self, attempt: AttemptId) -> String {
+        let target = target_of(&self.call, attempt);
+        let choice = target.and_then(|target| self.choices.get(&target));
         choice.map(Choice::label).unwrap_or_default()
     }
 
@@ -386,6 +396,12 @@ fn prefix_targets(choices: &BTreeMap<TargetId, Choice>, chat: &Chat) -> Vec<Targ
     let takes =
         |choice: &Choice| providers::prefill(&choice.endpoint, &choice.model, chat).is_some();
     choices.iter().filter(|(_, choice)| takes(choice)).map(|(id, _)| *id).collect()
+}
+
+/// The target of an attempt.
+fn target_of(call: &Call, AttemptId(number): AttemptId) -> Option<TargetId> {
+    let place = usize::try_from(number).ok()?.checked_sub(1)?;
+    call.trail().get(place).map(|tried| tried.target)
 }
 
 /// The next news of whoever has some; never, if nothing runs. Cancel-safe.

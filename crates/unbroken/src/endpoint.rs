@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use secrecy::SecretString;
 use unbroken_wire::resume::Prefill;
 
-use crate::providers::Provider;
+use crate::capabilities::ModelRule;
+use crate::providers::{Place, Provider};
 
 /// A provider's API at one address, with one key.
 #[derive(Clone)]
@@ -21,6 +22,10 @@ pub struct Endpoint {
     pub key: Option<SecretString>,
     /// What the key is called; never the key itself.
     pub key_name: String,
+    /// The version of its API, for providers that want it in the path.
+    pub api_version: Option<String>,
+    /// What the operator says of its models, the most particular first.
+    pub models: Vec<ModelRule>,
     /// Whether HTTP/2 may be used. Default: no, as in the official SDKs.
     pub http2: bool,
     /// How it takes the beginning of an answer, if that is known better than by its name.
@@ -46,6 +51,8 @@ impl Endpoint {
             base_url: provider.base_url.to_owned(),
             key,
             key_name: provider.name.to_owned(),
+            api_version: None,
+            models: Vec::new(),
             http2: false,
             prefill: None,
             status_url: None,
@@ -59,8 +66,21 @@ impl Endpoint {
         self
     }
 
-    /// Puts the key where the provider wants it.
+    /// The address of a chat with a model.
+    #[must_use]
+    pub fn chat_url(&self, model: &str, stream: bool) -> String {
+        let (base_url, api_version) = (self.base_url.as_str(), self.api_version.as_deref());
+        let place = Place { base_url, model, stream, api_version };
+        format!("{base_url}{}", (self.provider.chat_path)(&place))
+    }
+
+    /// Puts the key where the provider wants it, and headers that it demands.
     pub(crate) fn authorize(&self, headers: &mut HeaderMap) {
-        (self.provider.authorize)(headers, self.key.as_ref());
+        for (name, value) in self.provider.headers {
+            headers.entry(*name).or_insert(HeaderValue::from_static(value));
+        }
+        if let Some(key) = &self.key {
+            self.provider.auth.show(key, headers);
+        }
     }
 }

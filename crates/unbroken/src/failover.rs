@@ -15,6 +15,8 @@ use unbroken_engine::target::TargetSpec;
 use unbroken_wire::dialects::{ClientError, ErrorKind, RequestHead};
 
 use crate::background;
+use crate::capabilities::lessons::Lessons;
+use crate::carried;
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::endpoint::Endpoint;
@@ -68,6 +70,7 @@ pub(crate) struct Shared {
     endpoints: Mutex<Endpoints>,
     named: Arc<NamedCalls>,
     observer: Arc<dyn Observer>,
+    lessons: Mutex<Lessons>,
 }
 
 impl Failover {
@@ -87,6 +90,7 @@ impl Failover {
             has_prober: AtomicBool::new(false),
             endpoints: Mutex::default(),
             observer,
+            lessons: Mutex::default(),
         });
         if config.fleet.health.enabled {
             shared.look_after_endpoints();
@@ -196,7 +200,10 @@ impl Failover {
                 return Reply::error(request.dialect, &error);
             }
         };
-        Driver::begin(self.shared.clone(), request, chat).reply().await
+        match carried::by_somebody(&self.shared, request, &chat) {
+            Ok(request) => Driver::begin(self.shared.clone(), request, chat).reply().await,
+            Err(reply) => *reply,
+        }
     }
 
     /// What is known about every target.
@@ -341,6 +348,11 @@ impl Shared {
                 endpoints.entry(name).or_insert_with(|| choice.endpoint.clone());
             }
         }
+    }
+
+    /// What refusals have taught, for one short moment.
+    pub(crate) fn lessons(&self) -> MutexGuard<'_, Lessons> {
+        self.lessons.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The endpoint at this address, with whatever key it is known by.

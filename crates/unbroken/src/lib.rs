@@ -7,6 +7,8 @@
 mod asked;
 mod background;
 pub mod builder;
+pub mod capabilities;
+mod carried;
 mod clock;
 mod delivered;
 mod driver;

@@ -138,7 +138,7 @@ impl Reply {
         Self { status: error.status, headers, body }
     }
 
-    fn set(&mut self, name: &'static str, value: &(impl ToString + ?Sized)) {
+    pub(crate) fn set(&mut self, name: &'static str, value: &(impl ToString + ?Sized)) {
         if let Ok(value) = HeaderValue::try_from(value.to_string()) {
             self.headers.insert(name, value);
         }

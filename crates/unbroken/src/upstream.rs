@@ -10,15 +10,19 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use unbroken_engine::call::AttemptId;
 use unbroken_engine::cause::FailureCause;
+use unbroken_engine::headroom::Left;
 use unbroken_engine::resume::{Flow, How};
 use unbroken_wire::chat::{Answer, Chat, StreamEvent};
 use unbroken_wire::dialects::{AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated};
 use unbroken_wire::error::ErrorBody;
 use unbroken_wire::sse;
 
+use crate::capabilities::Needs;
+use crate::capabilities::lessons::{Lesson, lesson};
+use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::http::{Exchange, HttpClient, Progress};
-use crate::providers::{ErrorReply, Phase};
+use crate::providers::{self, ErrorReply, Phase};
 use crate::reply::CallRequest;
 use crate::route::Choice;
 
@@ -117,6 +121,9 @@ pub(crate) struct Upstream {
     body: Body,
     headers: HeaderMap,
     warnings: Vec<String>,
+    rate_limits: Vec<Left>,
+    needs: Needs,
+    lesson: Option<Lesson>,
     news: VecDeque<News>,
     pieces: Vec<Piece>,
     prelude: usize,
@@ -158,6 +165,9 @@ impl Upstream {
             body: Body::Nothing,
             headers: HeaderMap::new(),
             warnings: Vec::new(),
+            rate_limits: Vec::new(),
+            needs: Needs::of(chat),
+            lesson: None,
             news: VecDeque::new(),
             pieces: Vec::new(),
             prelude: 0,
@@ -187,6 +197,16 @@ impl Upstream {
     /// The answer's headers.
     pub(crate) const fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Takes what the answer's head said of the key's rate limits.
+    pub(crate) fn take_rate_limits(&mut self) -> Vec<Left> {
+        std::mem::take(&mut self.rate_limits)
+    }
+
+    /// Takes what a refusal has taught of the target.
+    pub(crate) const fn take_lesson(&mut self) -> Option<Lesson> {
+        self.lesson.take()
     }
 
     /// What the translation had to leave out or emulate.
@@ -266,6 +286,7 @@ impl Upstream {
     fn take_head(&mut self, head: http::response::Parts) {
         let status = head.status.as_u16();
         self.headers = head.headers;
+        self.rate_limits = providers::rate_limits(&self.headers, Clock::unix_seconds());
         let is_event_stream = self.content_type().starts_with("text/event-stream");
         self.body = if !head.status.is_success() {
             Body::Error { status, bytes: Vec::new() }
@@ -470,6 +491,7 @@ impl Upstream {
         let phase = Phase::Head;
         let reply = ErrorReply { status, headers: &self.headers, body: &error, phase };
         let cause = (self.endpoint.provider.classify)(&reply);
+        self.lesson = lesson(cause, &error, &self.needs);
         let cause = joint::of_form(self.how, cause);
         self.words = Some(Kept {
             status,
@@ -485,6 +507,7 @@ impl Upstream {
         let phase = Phase::InBody;
         let reply = ErrorReply { status: 200, headers: &self.headers, body: error, phase };
         let cause = (self.endpoint.provider.classify)(&reply);
+        self.lesson = lesson(cause, error, &self.needs);
         self.words.get_or_insert_with(|| Kept {
             status: error.inner_status.filter(|s| (400..600).contains(s)).unwrap_or(400),
             body: error.to_body().into(),

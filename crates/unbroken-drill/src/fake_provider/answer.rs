@@ -88,7 +88,7 @@ impl Answering {
             }
             Fault::ContextTooLong => Ok(self.refuse_400(
                 "context_length_exceeded",
-                "This model's maximum context length is 8 tokens. Please reduce the length.",
+                "This model's maximum context length is 8192 tokens. Please reduce the length.",
             )),
             Fault::PolicyRefused => Ok(self.policy()),
             Fault::InvalidRequest => {

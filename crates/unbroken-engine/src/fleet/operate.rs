@@ -9,8 +9,8 @@ use core::fmt;
 use alloc::vec::Vec;
 
 use super::{
-    Arc, Breaker, CellKind, ChangeReason, Cooldown, Duration, Event, Fleet, FleetConfig, Slowness,
-    TargetId, TargetSpec, Timestamp, family, serving_names,
+    Arc, Breaker, CellKind, ChangeReason, Cooldown, Duration, Event, Fleet, FleetConfig, Headroom,
+    Slowness, TargetId, TargetSpec, Timestamp, family, serving_names,
 };
 use crate::breaker::Forced;
 use crate::peers::{Board, CellName, Hint};
@@ -58,6 +58,7 @@ impl Fleet {
         let cell = self.targets.values_mut().find(|cell| &*cell.spec.label == label);
         let cell = cell.ok_or(Unknown)?;
         cell.capacity = Cooldown::default();
+        cell.headroom = Headroom::default();
         cell.last_failure = None;
         let spec = cell.spec.clone();
         self.families.remove(family(&spec.model));

@@ -99,9 +99,10 @@ impl Fleet {
     #[must_use]
     pub fn room_for(&self, target: TargetId, tokens: u32, now: Timestamp) -> bool {
         let receiver = self.serving_of(target).map(|cell| &cell.receiver);
-        let pace = self.targets.get(&target).map(|cell| &cell.pace);
+        let cell = self.targets.get(&target);
         receiver.is_none_or(|receiver| receiver.has_room(&self.config.receiver, tokens, now))
-            && pace.is_none_or(|pace| pace.fits(tokens, now))
+            && cell
+                .is_none_or(|cell| cell.pace.fits(tokens, now) && cell.headroom.fits(tokens, now))
     }
 
     /// Whether so many tokens fitted before the last attempt was started.

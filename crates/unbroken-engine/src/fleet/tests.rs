@@ -306,3 +306,33 @@ fn a_reset_forgets_what_speaks_against_a_target_and_lets_its_traffic_back_in_ste
     assert_eq!(report.last_failure, None);
     assert_eq!(fleet.reset("e/other", at(2)), Err(Unknown));
 }
+
+#[test]
+fn a_target_near_its_rate_limit_is_left_before_it_refuses() {
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let near = fleet.target(&spec("a", "m", "a"), at(0));
+    let far = fleet.target(&spec("b", "m", "b"), at(0));
+    let left = Left {
+        unit: crate::headroom::Unit::Requests,
+        limit: Some(60),
+        remaining: 3,
+        renews_in: Duration::from_secs(20),
+    };
+    fleet.headroom(near, &left, at(0));
+    let tier = |target| crate::target::Tier {
+        targets: alloc::vec![(target, 1)],
+        order: crate::target::TierOrder::Weighted,
+    };
+    let ask = Ask::new(
+        "chat",
+        alloc::vec![tier(near), tier(far)],
+        crate::deadline::Limits::default(),
+        crate::deadline::Kind::Stream,
+    );
+    let mut asked = |now| match fleet.begin(&ask, now).next_command() {
+        Some(crate::call::Command::Start { target, .. }) => target,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(asked(at(1)), far, "three of sixty are left");
+    assert_eq!(asked(at(21)), near, "the limit was renewed");
+}

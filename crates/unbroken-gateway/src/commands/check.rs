@@ -1,13 +1,14 @@
-//! `unbroken check`: is the configuration right, and what does it say?
+//! `unbroken check`: is the configuration right, and what does it say? What would an outage cost?
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::coverage;
 use super::serve::plan;
 use crate::config::Environment;
 use crate::terminal::{print, say};
 
-/// Validates the configuration and prints its providers and routes.
+/// Validates the configuration and prints its providers, its routes, and what each target carries.
 pub(crate) fn run(config: Option<PathBuf>) -> ExitCode {
     let plan = match plan(config, &Environment::of_process()) {
         Ok(plan) => plan,
@@ -22,18 +23,8 @@ pub(crate) fn run(config: Option<PathBuf>) -> ExitCode {
         print(&format!("provider {name}: {dialect} at {} ({key})", endpoint.base_url));
     }
     for (name, route) in &plan.routes {
-        print(&format!("route {name}:"));
-        for (number, tier) in route.tiers.iter().enumerate() {
-            let labels: Vec<String> = tier
-                .choices
-                .iter()
-                .map(|choice| format!("{} (weight {})", choice.label(), choice.weight))
-                .collect();
-            print(&format!("  {}. {}", number + 1, labels.join(", ")));
-        }
-        if route.tiers.iter().flat_map(|tier| &tier.choices).count() < 2 {
-            print("  note: one target only, so nothing can stand in for it");
-        }
+        print("");
+        print(&coverage::describe(name, route));
     }
     if plan.endpoints.is_empty() {
         say(

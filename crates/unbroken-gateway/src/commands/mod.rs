@@ -1,6 +1,7 @@
 //! What the program can do, one file each.
 
 pub(crate) mod check;
+mod coverage;
 pub(crate) mod demo;
 pub(crate) mod drill;
 pub(crate) mod fake_provider;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use unbroken::Failover;
 
+use super::coverage;
 use crate::config::{ConfigErrors, Environment, Plan};
 use crate::log::{All, Log};
 use crate::metrics::Metrics;
@@ -70,6 +71,9 @@ pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> 
         }
     };
     say(&banner(&plan, server.address()));
+    for (route, warning) in coverage::warnings(&plan) {
+        tracing::warn!(route, "{warning}");
+    }
     let reloader = Arc::new(Reloader::new(path, environment, current, failover, metrics));
     drop(unbroken::spawn("reloads", reloader.run()));
     match server.run(stop_signal()).await {

@@ -36,9 +36,24 @@ pub(super) struct ProviderFile {
     pub(super) base_url: Option<Spanned<String>>,
     pub(super) key: Option<Spanned<String>>,
     pub(super) key_file: Option<Spanned<String>>,
+    pub(super) api_version: Option<String>,
+    #[serde(default)]
+    pub(super) models: Vec<ModelFile>,
     #[serde(default)]
     pub(super) http2: bool,
     pub(super) status_url: Option<Spanned<String>>,
+}
+
+/// What the models of a provider can carry, where the program's table is wrong or silent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModelFile {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) lacks: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) has: Vec<Spanned<String>>,
+    pub(super) context: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

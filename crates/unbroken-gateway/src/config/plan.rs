@@ -10,6 +10,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use toml::Spanned;
 use unbroken::FailoverConfig;
+use unbroken::capabilities::{ModelRule, Need};
 use unbroken::endpoint::Endpoint;
 use unbroken::providers::{ANTHROPIC, GEMINI, OPENAI_COMPATIBLE, PROVIDERS, Provider};
 use unbroken::route::{Choice, Route, StreamOptions, Tier};
@@ -18,7 +19,9 @@ use unbroken_engine::detector::DetectorConfig;
 use unbroken_engine::target::TierOrder;
 
 use super::error::{did_you_mean, explain};
-use super::file::{File, LimitsFile, OrderFile, ProviderFile, RouteFile, Span, WeightedFile};
+use super::file::{
+    File, LimitsFile, ModelFile, OrderFile, ProviderFile, RouteFile, Span, WeightedFile,
+};
 use super::{ConfigErrors, Environment, zero};
 
 /// What the gateway does.
@@ -193,9 +196,10 @@ impl Checker<'_> {
             return None;
         }
         let provider = self.provider(file)?;
-        let mut endpoint = zero::endpoint(provider, self.environment)
-            .filter(|_| provider.name == name)
-            .unwrap_or_else(|| Endpoint::new(provider, None));
+        let mut endpoint = match provider.name == name {
+            true => zero::configured(provider, self.environment),
+            false => Endpoint::new(provider, None),
+        };
         endpoint.name.clone_from(name);
         endpoint.http2 = file.http2;
         endpoint.status_url = file.status_url.as_ref().map(|url| url.get_ref().clone());
@@ -207,8 +211,12 @@ impl Checker<'_> {
         if let Some(url) = &file.base_url {
             endpoint = endpoint.at(url.get_ref());
         } else if endpoint.base_url.is_empty() {
-            self.wrong(&file.name, "this provider needs a `base_url`");
+            let names = provider.base_url_env.iter().map(|name| format!(" or {name}"));
+            let names: String = names.collect();
+            self.wrong(&file.name, &format!("this provider needs a `base_url`{names}"));
         }
+        endpoint.api_version = file.api_version.clone().or(endpoint.api_version);
+        endpoint.models = file.models.iter().map(|model| self.model(model)).collect();
         if let Some(key) = self.key(file) {
             endpoint.key = Some(key);
             endpoint.key_name.clone_from(name);
@@ -218,6 +226,31 @@ impl Checker<'_> {
             self.wrong(&file.name, &format!("no key: set `key`, `key_file` or {names}"));
         }
         Some(endpoint)
+    }
+
+    fn model(&mut self, file: &ModelFile) -> ModelRule {
+        ModelRule {
+            name: file.name.clone(),
+            lacks: self.needs(&file.lacks),
+            has: self.needs(&file.has),
+            context: file.context,
+        }
+    }
+
+    fn needs(&mut self, names: &[Spanned<String>]) -> Vec<Need> {
+        let mut needs = Vec::new();
+        for name in names {
+            match Need::ALL.into_iter().find(|need| need.name() == name.get_ref()) {
+                Some(need) => needs.push(need),
+                None => {
+                    let valid = Need::ALL.map(Need::name);
+                    let hint = did_you_mean(name.get_ref(), valid);
+                    let valid = valid.join(", ");
+                    self.wrong(name, &format!("expected one of {valid}{hint}"));
+                }
+            }
+        }
+        needs
     }
 
     /// The provider of this name, or the one that speaks the dialect.

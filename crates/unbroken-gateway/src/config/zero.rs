@@ -69,6 +69,12 @@ pub(crate) fn vendor_of(model: &str) -> Option<&'static str> {
         ("o4", "openai"),
         ("claude", "anthropic"),
         ("gemini", "gemini"),
+        ("mistral", "mistral"),
+        ("codestral", "mistral"),
+        ("magistral", "mistral"),
+        ("ministral", "mistral"),
+        ("deepseek-", "deepseek"),
+        ("grok-", "xai"),
     ];
     prefixes.iter().find(|(prefix, _)| model.starts_with(prefix)).map(|(_, vendor)| *vendor)
 }
@@ -79,16 +85,25 @@ pub(crate) fn endpoints(environment: &Environment) -> Vec<Arc<Endpoint>> {
     found.map(Arc::new).collect()
 }
 
-/// A known provider with what its SDK would find in the environment; `None` without a key.
-pub(crate) fn endpoint(provider: &'static Provider, environment: &Environment) -> Option<Endpoint> {
-    let (variable, key) = environment.first(provider.key_env)?;
-    let mut endpoint = Endpoint::new(provider, Some(SecretString::from(key)));
-    variable.clone_into(&mut endpoint.key_name);
-    let url = environment.first(provider.base_url_env);
-    Some(match url {
+/// A known provider with what its SDK would find in the environment, whatever is missing.
+pub(crate) fn configured(provider: &'static Provider, environment: &Environment) -> Endpoint {
+    let key = environment.first(provider.key_env);
+    let mut endpoint = Endpoint::new(provider, key.map(|(_, key)| SecretString::from(key)));
+    if let Some((variable, _)) = key {
+        variable.clone_into(&mut endpoint.key_name);
+    }
+    let version = environment.first(provider.api_version_env);
+    endpoint.api_version = version.map(|(_, version)| version.to_owned());
+    match environment.first(provider.base_url_env) {
         Some((_, url)) => endpoint.at(url),
         None => endpoint,
-    })
+    }
+}
+
+/// The same, if its key and its address are known.
+fn endpoint(provider: &'static Provider, environment: &Environment) -> Option<Endpoint> {
+    let endpoint = configured(provider, environment);
+    (endpoint.key.is_some() && !endpoint.base_url.is_empty()).then_some(endpoint)
 }
 
 #[cfg(test)]
@@ -103,6 +118,37 @@ mod tests {
             let vendors: Vec<&str> = tiers.standing_for(tier).iter().map(|(v, _)| *v).collect();
             assert_eq!(vendors, ["anthropic", "gemini", "openai"], "{tier}");
         }
+    }
+
+    fn names(variables: &[(&str, &str)]) -> Vec<String> {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        endpoints(&variables.collect()).iter().map(|endpoint| endpoint.name.clone()).collect()
+    }
+
+    #[test]
+    fn a_provider_is_there_when_its_key_and_its_address_are() {
+        assert_eq!(names(&[("GROQ_API_KEY", "k"), ("OPENAI_API_KEY", "k")]), ["openai", "groq"]);
+        assert_eq!(names(&[("AZURE_OPENAI_API_KEY", "k")]), [""; 0], "nobody knows where it is");
+        let azure = [
+            ("AZURE_OPENAI_API_KEY", "k"),
+            ("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com/"),
+            ("OPENAI_API_VERSION", "2024-10-21"),
+        ];
+        assert_eq!(names(&azure), ["azure"]);
+        assert_eq!(names(&[("OPENAI_API_KEY", " ")]), [""; 0], "an empty key is none");
+    }
+
+    #[test]
+    fn a_stray_key_gets_no_traffic_that_did_not_name_its_provider() {
+        // Only the vendors of the tiers stand in for others.
+        let tiers = Tiers::built_in();
+        for tier in tiers.names() {
+            for (vendor, _) in tiers.standing_for(tier) {
+                assert!(["openai", "anthropic", "gemini"].contains(&vendor), "{vendor}");
+            }
+        }
+        assert_eq!(vendor_of("mistral-large-latest"), Some("mistral"));
+        assert_eq!(vendor_of("llama-3.3-70b"), None, "dozens host it: say whose");
     }
 
     #[test]

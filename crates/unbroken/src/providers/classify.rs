@@ -35,6 +35,10 @@ const CONTEXT: &[&str] = &[
     "larger than the maximum context",
     "max_prompt_tokens",
     "maximum prompt length",
+    "too_many_prompt_tokens",
+    "too_many_tokens",
+    "token limit reached",
+    "of all messages is too long",
 ];
 /// No money or quota is left, and a little patience will not bring it back.
 const QUOTA: &[&str] = &[
@@ -78,6 +82,7 @@ const KEY: &[&str] = &[
     "no auth credentials",
     "api key expired",
     "invalid token",
+    "unreadable token",
     "invalid_token",
 ];
 /// The content, not the request, is refused.
@@ -133,6 +138,7 @@ const MODEL: &[&str] = &[
     "no endpoints found",
     "not supported for generatecontent",
     "the requested model",
+    "model doesn't exist",
 ];
 /// This target cannot do what others may.
 const FEATURE: &[&str] = &[
@@ -165,6 +171,11 @@ const FEATURE: &[&str] = &[
     "tool_use_failed",
     "failed to call a function",
     "must be one of",
+    "tool choice requires",
+    "too many strict tools",
+    "unknown variant",
+    "unsupported content",
+    "content blocks are expected",
 ];
 
 /// What an error reply means, for a provider without words of its own.
@@ -261,7 +272,29 @@ fn forbidden(reply: &ErrorReply<'_>) -> FailureCause {
     }
 }
 
+/// What a 404 may be about, if not about a model: things that live at one provider only.
+const THINGS: &[&str] = &[
+    "cache",
+    "file",
+    "previous response",
+    "previous_response",
+    "response with id",
+    "conversation",
+    "container",
+    "vector store",
+];
+/// The model is there, but nobody serves it with this feature.
+const NOT_THERE: &[&str] =
+    &["is not supported in this model", "is not supported with this model", "that support "];
+
 fn not_found(body: &ErrorBody, status: u16) -> FailureCause {
+    if says(body, NOT_THERE) {
+        return FailureCause::TargetCannot(Limitation::Feature);
+    }
+    if says(body, THINGS) && !body.mentions("model") {
+        return FailureCause::InvalidRequest { status };
+    }
+
     let is_about_a_model = says(body, MODEL)
         || body.kind == "not_found_error"
         || body.status_word == "NOT_FOUND"

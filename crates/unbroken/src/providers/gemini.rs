@@ -3,12 +3,12 @@
 //! Source: engine.md 3.2 and wire-formats.md 1, 5.1 (vendor documentation and SDKs), read
 //! 2026-11-22. Recorded replies: `fixtures/recordings/gemini/`.
 
-use http::HeaderMap;
-use secrecy::{ExposeSecret, SecretString};
 use unbroken_engine::cause::FailureCause;
 use unbroken_wire::dialects;
 
-use super::{ErrorReply, Provider, classify_by_status, insert_secret, retry_after};
+use super::{
+    Auth, COMPATIBLE, ErrorReply, Place, Provider, classify_by_status, encode, retry_after,
+};
 
 /// Google's Gemini API.
 pub static PROVIDER: Provider = Provider {
@@ -18,34 +18,17 @@ pub static PROVIDER: Provider = Provider {
     key_env: &["GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"],
     base_url_env: &["GOOGLE_GEMINI_BASE_URL"],
     chat_path,
-    authorize,
+    auth: Auth::Header("x-goog-api-key"),
     pass_headers: &["x-goog-api-client", "x-server-timeout"],
     health_path: "/v1beta/models?pageSize=1",
     classify,
+    ..COMPATIBLE
 };
 
-fn chat_path(model: &str, stream: bool) -> String {
-    let model = model.strip_prefix("models/").unwrap_or(model);
-    let verb = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+fn chat_path(place: &Place<'_>) -> String {
+    let model = place.model.strip_prefix("models/").unwrap_or(place.model);
+    let verb = if place.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
     format!("/v1beta/models/{}:{verb}", encode(model))
-}
-
-/// Percent-encodes what may not stand in a path segment.
-fn encode(model: &str) -> String {
-    use std::fmt::Write as _;
-    let mut path = String::with_capacity(model.len());
-    for byte in model.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@/".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            let _ = write!(path, "%{byte:02X}");
-        }
-    }
-    path
-}
-
-fn authorize(headers: &mut HeaderMap, key: Option<&SecretString>) {
-    insert_secret(headers, "x-goog-api-key", key.map(ExposeSecret::expose_secret));
 }
 
 fn classify(reply: &ErrorReply<'_>) -> FailureCause {

@@ -12,23 +12,74 @@ use unbroken_wire::dialects::Dialect;
 use unbroken_wire::error::ErrorBody;
 
 mod anthropic;
+mod azure;
+mod cerebras;
 mod classify;
+mod deepseek;
+mod fireworks;
+mod fit;
 mod gemini;
+mod groq;
+mod llamacpp;
+mod mistral;
+mod ollama;
 mod openai;
 mod openai_compatible;
+mod openrouter;
 mod prefix;
+mod rate_limits;
+#[cfg(test)]
+mod replies;
 mod retry_after;
+mod sglang;
+mod together;
+mod vllm;
+mod xai;
 
 pub use anthropic::PROVIDER as ANTHROPIC;
+pub use azure::PROVIDER as AZURE;
+pub use cerebras::PROVIDER as CEREBRAS;
 pub use classify::classify_by_status;
+pub use deepseek::PROVIDER as DEEPSEEK;
+pub use fireworks::PROVIDER as FIREWORKS;
+pub use fit::{Fit, Fitted, How, fit};
 pub use gemini::PROVIDER as GEMINI;
+pub use groq::PROVIDER as GROQ;
+pub use llamacpp::PROVIDER as LLAMACPP;
+pub use mistral::PROVIDER as MISTRAL;
+pub use ollama::PROVIDER as OLLAMA;
 pub use openai::PROVIDER as OPENAI;
+use openai_compatible::COMPATIBLE;
 pub use openai_compatible::PROVIDER as OPENAI_COMPATIBLE;
+pub use openrouter::PROVIDER as OPENROUTER;
 pub(crate) use prefix::prefill;
+pub use rate_limits::rate_limits;
 pub use retry_after::retry_after;
+pub use sglang::PROVIDER as SGLANG;
+pub use together::PROVIDER as TOGETHER;
+pub use vllm::PROVIDER as VLLM;
+pub use xai::PROVIDER as XAI;
 
 /// Every provider that is known by name.
-pub const PROVIDERS: &[&Provider] = &[&OPENAI, &ANTHROPIC, &GEMINI, &OPENAI_COMPATIBLE];
+pub const PROVIDERS: &[&Provider] = &[
+    &OPENAI,
+    &ANTHROPIC,
+    &GEMINI,
+    &AZURE,
+    &MISTRAL,
+    &GROQ,
+    &TOGETHER,
+    &FIREWORKS,
+    &DEEPSEEK,
+    &XAI,
+    &OPENROUTER,
+    &CEREBRAS,
+    &VLLM,
+    &LLAMACPP,
+    &OLLAMA,
+    &SGLANG,
+    &OPENAI_COMPATIBLE,
+];
 
 /// How one vendor's API is reached and understood.
 pub struct Provider {
@@ -42,14 +93,22 @@ pub struct Provider {
     pub key_env: &'static [&'static str],
     /// Names of the environment variables that hold another address.
     pub base_url_env: &'static [&'static str],
-    /// Path and query below the address, for a model and for a stream or not.
-    pub chat_path: fn(model: &str, stream: bool) -> String,
-    /// Puts the key where the provider wants it, and headers that it demands.
-    pub authorize: fn(&mut HeaderMap, Option<&SecretString>),
+    /// Names of the environment variables that hold the version of its API.
+    pub api_version_env: &'static [&'static str],
+    /// Whether it is a server of one's own, which needs no key.
+    pub is_local: bool,
+    /// How it wants to see the key.
+    pub auth: Auth,
+    /// Headers that it demands; those of the client come first.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// Path and query below the address.
+    pub chat_path: fn(&Place<'_>) -> String,
     /// Headers of a client that speaks this dialect which travel on.
     pub pass_headers: &'static [&'static str],
     /// A cheap request that shows whether it is there.
     pub health_path: &'static str,
+    /// Fields of its dialect that it treats in its own way.
+    pub fits: &'static [Fit],
     /// What its error replies mean.
     pub classify: fn(&ErrorReply<'_>) -> FailureCause,
 }
@@ -58,6 +117,58 @@ impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
+}
+
+/// How a provider wants to see the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// In a header of its own.
+    Header(&'static str),
+}
+
+impl Auth {
+    /// Puts the key where the provider wants it.
+    pub(crate) fn show(self, key: &SecretString, headers: &mut HeaderMap) {
+        let key = key.expose_secret();
+        let (name, value) = match self {
+            Self::Bearer => ("authorization", HeaderValue::try_from(format!("Bearer {key}"))),
+            Self::Header(name) => (name, HeaderValue::from_str(key)),
+        };
+        // A key that no header can hold is as good as none: the provider will say so.
+        if let Ok(mut value) = value {
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// What a path is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The address in front of it.
+    pub base_url: &'a str,
+    /// The model.
+    pub model: &'a str,
+    /// Whether a stream is wanted.
+    pub stream: bool,
+    /// The version of the API, where it stands in the path.
+    pub api_version: Option<&'a str>,
+}
+
+/// Percent-encodes what may not stand in a path segment.
+fn encode(segment: &str) -> String {
+    use std::fmt::Write as _;
+    let mut path = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~@/".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+    }
+    path
 }
 
 /// Where an error was found.
@@ -93,49 +204,5 @@ impl ErrorReply<'_> {
     }
 }
 
-/// `Authorization: Bearer`.
-fn bearer(headers: &mut HeaderMap, key: Option<&SecretString>) {
-    let value = key.map(|key| format!("Bearer {}", key.expose_secret()));
-    insert_secret(headers, "authorization", value.as_deref());
-}
-
-/// Inserts a header that no log shows.
-fn insert_secret(headers: &mut HeaderMap, name: &'static str, value: Option<&str>) {
-    if let Some(Ok(mut value)) = value.map(HeaderValue::from_str) {
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn providers_have_unique_names_and_secure_addresses() {
-        let names: BTreeSet<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
-        assert_eq!(names.len(), PROVIDERS.len());
-        for provider in PROVIDERS {
-            let url = provider.base_url;
-            assert!(url.is_empty() || url.starts_with("https://"), "{}", provider.name);
-            assert!(!url.ends_with('/'), "{}", provider.name);
-            assert!(provider.health_path.starts_with('/'), "{}", provider.name);
-        }
-    }
-
-    #[test]
-    fn keys_are_marked_as_secrets() {
-        let key = SecretString::from("sk-secret");
-        for provider in PROVIDERS {
-            let mut headers = HeaderMap::new();
-            (provider.authorize)(&mut headers, Some(&key));
-            let secret: Vec<&HeaderValue> =
-                headers.values().filter(|v| v.as_bytes().ends_with(b"sk-secret")).collect();
-            assert_eq!(secret.len(), 1, "{}", provider.name);
-            assert!(secret.iter().all(|value| value.is_sensitive()), "{}", provider.name);
-            assert!(!format!("{headers:?}").contains("sk-secret"), "{}", provider.name);
-        }
-    }
-}
+mod tests;

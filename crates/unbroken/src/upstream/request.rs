@@ -5,10 +5,14 @@ use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use unbroken_engine::cause::{FailureCause, Limitation};
 use unbroken_engine::resume::How;
+use unbroken_engine::target::is_same_model;
 use unbroken_wire::chat::Chat;
+use unbroken_wire::dialects::Unsupported;
 use unbroken_wire::resume;
 
 use super::{Kept, Resume, Upstream};
+use crate::capabilities::table;
+use crate::providers::{self, Fitted};
 use crate::reply::CallRequest;
 use crate::route::Choice;
 
@@ -20,13 +24,12 @@ impl Upstream {
         chat: &Chat,
         resume: &Resume,
     ) -> Result<Request<Bytes>, FailureCause> {
-        let provider = self.endpoint.provider;
         let body = self.body(choice, request, chat, resume)?;
-        let path = (provider.chat_path)(&choice.model, chat.stream);
+        let body = self.fitted(body, choice, chat)?;
         let misconfigured = |_| FailureCause::Misconfigured { status: 0 };
         let mut built = Request::builder()
             .method(Method::POST)
-            .uri(format!("{}{path}", self.endpoint.base_url))
+            .uri(self.endpoint.chat_url(&choice.model, chat.stream))
             .body(Bytes::from(body))
             .map_err(misconfigured)?;
         self.write_headers(built.headers_mut(), request);
@@ -59,8 +62,39 @@ impl Upstream {
         Ok(written.body)
     }
 
+    /// The body with the quirks of the provider applied, and those of the model, if it stands in
+    /// for the one that the client named: its own choice hears its own words.
+    fn fitted(
+        &mut self,
+        mut body: Vec<u8>,
+        choice: &Choice,
+        chat: &Chat,
+    ) -> Result<Vec<u8>, FailureCause> {
+        let provider = self.endpoint.provider;
+        let known = table::look_up(provider.name, &choice.model);
+        let is_named = is_same_model(&chat.model, &choice.model);
+        let of_model = if is_named { &[][..] } else { known.fits };
+        for (who, fits) in [(provider.name, provider.fits), (choice.model.as_str(), of_model)] {
+            if fits.is_empty() {
+                continue;
+            }
+            match providers::fit(body, fits) {
+                Ok(Fitted::Body(fitted, warnings)) => {
+                    self.warnings.extend(warnings);
+                    body = fitted;
+                }
+                Ok(Fitted::Refused(field)) => {
+                    let reason = format!("{who} does not take it");
+                    return Err(self.cannot(&Unsupported { field: field.to_owned(), reason }));
+                }
+                Err(_) => return Err(FailureCause::InvalidRequest { status: 400 }),
+            }
+        }
+        Ok(body)
+    }
+
     /// The request cannot be written for this target: keep the words that explain it.
-    fn cannot(&mut self, unsupported: &unbroken_wire::dialects::Unsupported) -> FailureCause {
+    fn cannot(&mut self, unsupported: &Unsupported) -> FailureCause {
         let message = format!("{}: {}", unsupported.field, unsupported.reason);
         let error = serde_json::json!({ "error": {
             "message": message,

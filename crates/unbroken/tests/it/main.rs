@@ -10,6 +10,7 @@
 )]
 
 mod calls;
+mod carried;
 mod edges;
 mod errors;
 mod named;

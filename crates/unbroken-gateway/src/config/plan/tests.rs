@@ -101,6 +101,36 @@ fn durations_and_sizes_must_make_sense() {
 }
 
 #[test]
+fn known_names_need_a_line_or_two() {
+    let source = r#"
+        [[provider]]
+        name = "ollama"
+        [[provider]]
+        name = "azure"
+        base_url = "https://r.openai.azure.com"
+        api_version = "2024-10-21"
+        key = "k"
+        [[provider]]
+        name = "my-host"
+        dialect = "openai-chat"
+        base_url = "https://api.my-host.example/v1"
+        key = "${ANTHROPIC_API_KEY}"
+        "#;
+    let plan = Plan::read("f", source, &environment()).unwrap();
+    let url = |name: &str| plan.endpoints[name].chat_url("m", false);
+    assert_eq!(url("ollama"), "http://127.0.0.1:11434/v1/chat/completions");
+    assert!(plan.endpoints["ollama"].key.is_none());
+    assert_eq!(
+        url("azure"),
+        "https://r.openai.azure.com/openai/deployments/m/chat/completions?api-version=2024-10-21"
+    );
+    assert_eq!(url("my-host"), "https://api.my-host.example/v1/chat/completions");
+    let text = errors("[[provider]]\nname = \"azure\"\nkey = \"k\"");
+    assert!(text.contains("needs a `base_url` or AZURE_OPENAI_ENDPOINT"), "{text}");
+    assert!(errors("[[provider]]\nname = \"grok\"").contains("did you mean `groq`?"));
+}
+
+#[test]
 fn keys_come_from_the_environment_and_never_show() {
     let source = "[[provider]]\nname = \"a\"\ndialect = \"gemini\"\nbase_url = \"http://x\"\nkey = \"${OPENAI_API_KEY}\"";
     let plan = Plan::read("f", source, &environment()).unwrap();
