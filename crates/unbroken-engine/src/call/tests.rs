@@ -479,7 +479,7 @@ fn a_call_that_failed_everywhere_may_come_back_even_if_no_breaker_is_open() {
         panic!("it names a time: {end:?}");
     };
     assert!(at.since(world.now) <= Duration::from_secs(15));
-    let cannot = FailureCause::TargetCannot(crate::cause::Limitation::Feature);
+    let cannot = FailureCause::TargetCannot(Limitation::Feature);
     let end = World::new(&["a"]).play(|_| Some(cannot)).1;
     assert_ne!(end, Next::Completed);
     assert!(
