@@ -1,4 +1,5 @@
-//! Checks and chores of the repository: `cargo xtask check`, `tidy`, `docs`, `bench`.
+//! Checks and chores of the repository: `cargo xtask check`, `tidy`, `docs`, `bench`,
+//! `bench-engine`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
@@ -16,11 +17,13 @@ fn main() -> ExitCode {
         Some("tidy") => tidy(&root),
         Some("docs") => docs::write(&root).map_err(|error| error.to_string()),
         Some("bench") => bench(&root, env::args().skip(2)),
-        _ => Err("usage: cargo xtask check|tidy|docs|bench\n\n  \
+        Some("bench-engine") => bench_engine(&root),
+        _ => Err("usage: cargo xtask check|tidy|docs|bench|bench-engine\n\n  \
                   check  everything that must hold before a commit\n  \
                   tidy   the rules of the house that a program can check\n  \
                   docs   writes the generated parts of docs/\n  \
-                  bench  what the gateway costs, beside a minimal proxy [--quick] [--only WORD]"
+                  bench  what the gateway costs, beside a minimal proxy [--quick] [--only WORD]\n  \
+                  bench-engine  how fast the engine decides, and how much it remembers"
             .to_owned()),
     };
     match result {
@@ -63,6 +66,10 @@ fn bench(root: &Path, options: impl Iterator<Item = String>) -> Result<(), Strin
     let words: Vec<&str> =
         std::iter::once("run").chain(options.iter().map(String::as_str)).collect();
     run(root, &program, &words)
+}
+
+fn bench_engine(root: &Path) -> Result<(), String> {
+    run(root, "cargo", &["bench", "--package", "unbroken-engine", "--bench", "engine"])
 }
 
 fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<(), String> {

@@ -31,7 +31,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::breaker::Standing;
 use crate::cause::{FailureCause, Unreachable};
 use crate::choose;
 use crate::deadline::{Kind, Limits};
@@ -635,7 +634,8 @@ impl Call {
 }
 
 fn candidates(fleet: &mut Fleet, ask: &Ask, now: Timestamp) -> Vec<Candidate> {
-    let mut candidates: Vec<Candidate> = Vec::new();
+    let count = ask.tiers.iter().map(|tier| tier.targets.len()).sum();
+    let mut candidates: Vec<Candidate> = Vec::with_capacity(count);
     for (index, tier) in ask.tiers.iter().enumerate() {
         let turn = if tier.targets.len() > 1 { fleet.take_turn(&ask.route, index) } else { 0 };
         let mut random = fleet.random.clone();
@@ -672,9 +672,7 @@ fn spills(fleet: &Fleet, tier: &Tier, now: Timestamp, random: &mut Random) -> bo
     for (target, weight) in &tier.targets {
         let weight = u64::from(*weight).max(1);
         all += weight;
-        let is_well = matches!(fleet.standing(*target, now), Standing::Ready)
-            && !fleet.slowness(*target, now).0;
-        healthy += if is_well { weight } else { 0 };
+        healthy += if fleet.is_well(*target, now) { weight } else { 0 };
     }
     let carried = healthy * 1400 / all.max(1);
     carried < 1000 && !random.chance(u32::try_from(carried).unwrap_or(1000))
@@ -687,8 +685,7 @@ fn take_seat(candidates: &mut Vec<Candidate>, conversation: u64, fleet: &Fleet, 
     let Some(place) = candidates.iter().position(|candidate| candidate.target == seat) else {
         return;
     };
-    let is_well =
-        matches!(fleet.standing(seat, now), Standing::Ready) && !fleet.slowness(seat, now).0;
+    let is_well = fleet.is_well(seat, now);
     let first = candidates.first().map(|candidate| candidate.target);
     let may_move = now.since(since) >= SEAT_KEPT_FOR;
     let goes_back =

@@ -183,9 +183,10 @@ fn weighted(tier: &Tier, random: &mut Random) -> Vec<usize> {
         .enumerate()
         .map(|(index, (_, weight))| (index, u64::from(*weight).max(1)))
         .collect();
+    let mut all: u64 = left.iter().map(|(_, weight)| weight).sum();
     let mut order = Vec::with_capacity(left.len());
     while !left.is_empty() {
-        let mut draw = random.below(left.iter().map(|(_, weight)| weight).sum());
+        let mut draw = random.below(all);
         let drawn = left.iter().position(|(_, weight)| match draw.checked_sub(*weight) {
             Some(rest) => {
                 draw = rest;
@@ -193,7 +194,9 @@ fn weighted(tier: &Tier, random: &mut Random) -> Vec<usize> {
             }
             None => true,
         });
-        order.push(left.remove(drawn.unwrap_or_default()).0);
+        let (index, weight) = left.remove(drawn.unwrap_or_default());
+        all -= weight;
+        order.push(index);
     }
     order
 }
@@ -328,6 +331,17 @@ mod tests {
             Tier { targets: vec![(TargetId(0), 1), (TargetId(1), 3)], order: TierOrder::Balanced };
         let first = order(&heavy, 0, |index| [1_000.0, 2_000.0][index], &mut random)[0];
         assert_eq!(first, 1, "a weight divides the price");
+    }
+
+    #[test]
+    fn at_the_same_price_the_draw_decides() {
+        let targets = vec![(TargetId(0), 1), (TargetId(1), 1), (TargetId(2), 1)];
+        let [balanced, weighted] = [TierOrder::Balanced, TierOrder::Weighted]
+            .map(|order| Tier { targets: targets.clone(), order });
+        for seed in 0..50 {
+            let draw = |tier| order(tier, 0, |_| 700.0, &mut Random::seeded(seed));
+            assert_eq!(draw(&balanced), draw(&weighted), "seed {seed}");
+        }
     }
 
     #[test]

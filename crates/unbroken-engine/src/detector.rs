@@ -278,10 +278,36 @@ mod tests {
         }
         assert!((19.0..21.0).contains(&busy.rate()), "{}", busy.rate());
         let now = Timestamp::from_nanos(6_000 * 50_000_000);
+        let mut once = busy.clone();
+        once.failed(config, WHOLE, now);
+        let threshold = 7.0 + libm::log(once.rate() / 0.5);
+        assert!((once.level(config) - libm::log(15.0) / threshold).abs() < 1e-9);
         for expected in [false, false, false, true] {
             busy.failed(config, WHOLE, now);
             assert_eq!(busy.level(config) >= 1.0, expected, "{}", busy.level(config));
         }
+    }
+
+    #[test]
+    fn a_failure_adds_and_a_success_takes_what_the_table_says() {
+        let (config, now) = (DetectorConfig::default(), Timestamp::ZERO);
+        let mut detector = Detector::default();
+        detector.failed(config, WHOLE, now);
+        assert!((detector.level(config) * 7.0 - libm::log(0.30 / 0.02)).abs() < 1e-9);
+        detector.succeeded(config, now);
+        let left = libm::log(0.30 / 0.02) + libm::log(0.70 / 0.98);
+        assert!((detector.level(config) * 7.0 - left).abs() < 1e-9, "{}", detector.level(config));
+    }
+
+    #[test]
+    fn half_of_what_trips_is_no_quiet_time() {
+        let (config, now) = (DetectorConfig::consecutive(2), Timestamp::ZERO);
+        let mut detector = Detector::default();
+        detector.failed(config, WHOLE, now);
+        let learned = 0.005 + 0.995 / 200.0;
+        assert!((detector.baseline() - learned).abs() < 1e-12);
+        detector.failed(config, WHOLE, now);
+        assert!((detector.baseline() - learned).abs() < 1e-12, "{}", detector.baseline());
     }
 
     #[test]

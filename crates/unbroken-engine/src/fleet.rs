@@ -16,6 +16,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
+use core::ops::Deref;
 use core::time::Duration;
 
 use crate::backoff::BackoffConfig;
@@ -38,12 +39,14 @@ use crate::target::{TargetId, TargetSpec, family};
 use crate::throttle::Throttle;
 use crate::time::Timestamp;
 
+mod cells;
 mod guard;
 mod operate;
 mod settle;
 mod standing;
 mod synthetic;
 
+use cells::{Cells, Place};
 pub use operate::Unknown;
 pub(crate) use settle::Sample;
 
@@ -237,9 +240,26 @@ struct ServingCell {
     probed_at: Timestamp,
 }
 
+/// A target's description, and where its cells are.
+#[derive(Debug)]
+struct Placed {
+    spec: TargetSpec,
+    endpoint_at: Place,
+    serving_at: Place,
+    key_at: Place,
+}
+
+impl Deref for Placed {
+    type Target = TargetSpec;
+
+    fn deref(&self) -> &TargetSpec {
+        &self.spec
+    }
+}
+
 #[derive(Debug)]
 struct TargetCell {
-    spec: TargetSpec,
+    spec: Arc<Placed>,
     capacity: Cooldown,
     last_failure: Option<FailureCause>,
     peak: Peak,
@@ -284,9 +304,9 @@ pub struct Fleet {
     pub(crate) hedges: HedgeBudget,
     targets: BTreeMap<TargetId, TargetCell>,
     ids: BTreeMap<TargetNames, TargetId>,
-    endpoints: BTreeMap<Arc<str>, EndpointCell>,
-    keys: BTreeMap<Arc<str>, KeyCell>,
-    serving: BTreeMap<(Arc<str>, Arc<str>), ServingCell>,
+    endpoints: Cells<Arc<str>, EndpointCell>,
+    keys: Cells<Arc<str>, KeyCell>,
+    serving: Cells<(Arc<str>, Arc<str>), ServingCell>,
     families: BTreeMap<Arc<str>, FamilyCell>,
     throttles: BTreeMap<Arc<str>, Throttle>,
     seats: BTreeMap<u64, Seat>,
@@ -312,9 +332,9 @@ impl Fleet {
             config,
             targets: BTreeMap::new(),
             ids: BTreeMap::new(),
-            endpoints: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            serving: BTreeMap::new(),
+            endpoints: Cells::new(),
+            keys: Cells::new(),
+            serving: Cells::new(),
             families: BTreeMap::new(),
             throttles: BTreeMap::new(),
             seats: BTreeMap::new(),
@@ -364,9 +384,8 @@ impl Fleet {
         let id = TargetId(self.next_target);
         self.next_target += 1;
         self.ids.insert(names, id);
-        self.make_cells(spec, now);
         let cell = TargetCell {
-            spec: spec.clone(),
+            spec: Arc::new(self.make_cells(spec, now)),
             capacity: Cooldown::default(),
             last_failure: None,
             peak: Peak::default(),
@@ -382,7 +401,7 @@ impl Fleet {
 
     /// Every target that is known.
     pub fn specs(&self) -> impl Iterator<Item = &TargetSpec> {
-        self.targets.values().map(|cell| &cell.spec)
+        self.targets.values().map(|cell| &cell.spec.spec)
     }
 
     /// Attempts that the retry budget still pays for, and hedges, in thousandths.
@@ -450,7 +469,7 @@ impl Fleet {
 
     /// The result of a health check.
     pub fn health_checked(&mut self, endpoint: &Arc<str>, health: Health, now: Timestamp) {
-        let Some(cell) = self.endpoints.get_mut(endpoint) else { return };
+        let Some(cell) = self.endpoints.named_mut(endpoint) else { return };
         let change = match health {
             Health::Well => cell.breaker.proved_well(now),
             Health::Ill => cell.breaker.proved_ill(now, &mut self.random),
@@ -459,7 +478,7 @@ impl Fleet {
         let is_ill = !matches!(cell.breaker.standing(now), Standing::Ready);
         cell.check_at = self.config.health.next(is_ill, now, &mut self.random);
         self.emit(Event::HealthChecked { endpoint: endpoint.clone(), health });
-        self.emit_change(CellKind::Endpoint, endpoint.clone(), change, ChangeReason::HealthCheck);
+        self.emit_change(CellKind::Endpoint, endpoint, change, ChangeReason::HealthCheck);
     }
 
     /// An answer of the target said what is left of its key's rate limit.
@@ -483,7 +502,12 @@ impl Fleet {
     /// The target's own description.
     #[must_use]
     pub fn spec(&self, target: TargetId) -> Option<&TargetSpec> {
-        self.targets.get(&target).map(|cell| &cell.spec)
+        self.targets.get(&target).map(|cell| &cell.spec.spec)
+    }
+
+    /// The same, with the places of its cells.
+    fn placed(&self, target: TargetId) -> Option<Arc<Placed>> {
+        self.targets.get(&target).map(|cell| cell.spec.clone())
     }
 
     /// Takes leave to send one attempt to the target.
@@ -498,9 +522,9 @@ impl Fleet {
         cell.pace.sent(tokens, now);
         cell.headroom.sent(tokens);
         let spec = cell.spec.clone();
-        let endpoint = self.endpoints.get_mut(&spec.endpoint)?.breaker.admit(now);
-        let key = self.keys.get_mut(&spec.key)?.breaker.admit(now);
-        let cell = self.serving.get_mut(&serving_names(&spec))?;
+        let endpoint = self.endpoints.get_mut(spec.endpoint_at)?.breaker.admit(now);
+        let key = self.keys.get_mut(spec.key_at)?.breaker.admit(now);
+        let cell = self.serving.get_mut(spec.serving_at)?;
         let serving = cell.breaker.admit(now);
         cell.receiver.started(tokens, now);
         if cell.slowness.is_trial_due(now) {
@@ -509,14 +533,9 @@ impl Fleet {
         if serving.0.is_probe() {
             cell.probed_at = now;
         }
-        self.emit_change(
-            CellKind::Endpoint,
-            spec.endpoint.clone(),
-            endpoint.1,
-            ChangeReason::Probing,
-        );
-        self.emit_change(CellKind::Key, spec.key.clone(), key.1, ChangeReason::Probing);
-        self.emit_change(CellKind::Serving, spec.label, serving.1, ChangeReason::Probing);
+        self.emit_change(CellKind::Endpoint, &spec.endpoint, endpoint.1, ChangeReason::Probing);
+        self.emit_change(CellKind::Key, &spec.key, key.1, ChangeReason::Probing);
+        self.emit_change(CellKind::Serving, &spec.label, serving.1, ChangeReason::Probing);
         let (endpoint, serving, key) = (Some(endpoint.0), serving.0, key.0);
         Some(Permits { endpoint, serving, key, tokens, is_synthetic: false })
     }
@@ -532,51 +551,47 @@ impl Fleet {
     fn emit_change(
         &mut self,
         cell: CellKind,
-        name: Arc<str>,
+        name: &Arc<str>,
         change: Option<Change>,
         reason: ChangeReason,
     ) {
         if let Some(change) = change {
-            self.emit(Event::BreakerChanged { cell, name, change, reason });
+            self.emit(Event::BreakerChanged { cell, name: name.clone(), change, reason });
         }
     }
 
-    fn serving_cell(&self, spec: &TargetSpec) -> Option<&ServingCell> {
-        self.serving.get(&serving_names(spec))
+    fn serving_cell(&self, spec: &Placed) -> Option<&ServingCell> {
+        self.serving.get(spec.serving_at)
     }
 
     fn breakers(&self, target: TargetId) -> Option<[Option<&Breaker>; 3]> {
         let spec = &self.targets.get(&target)?.spec;
         Some([
-            self.endpoints.get(&spec.endpoint).map(|cell| &cell.breaker),
+            self.endpoints.get(spec.endpoint_at).map(|cell| &cell.breaker),
             self.serving_cell(spec).map(|cell| &cell.breaker),
-            self.keys.get(&spec.key).map(|cell| &cell.breaker),
+            self.keys.get(spec.key_at).map(|cell| &cell.breaker),
         ])
     }
 
-    fn make_cells(&mut self, spec: &TargetSpec, now: Timestamp) {
-        let config = &self.config;
-        if !self.endpoints.contains_key(&spec.endpoint) {
-            let check_at = now + self.random.up_to(config.health.interval);
-            let cell = EndpointCell {
-                breaker: Breaker::new(config.endpoint_breaker, now),
-                check_at,
-                worked_at: None,
-                unreachable_at: None,
-                keys_incident_until: Timestamp::ZERO,
-                day_at: now,
-                probes_today: 0,
-            };
-            self.endpoints.insert(spec.endpoint.clone(), cell);
-        }
-        self.keys.entry(spec.key.clone()).or_insert_with(|| KeyCell {
+    fn make_cells(&mut self, spec: &TargetSpec, now: Timestamp) -> Placed {
+        let (config, random) = (&self.config, &mut self.random);
+        let endpoint_at = self.endpoints.place(spec.endpoint.clone(), || EndpointCell {
+            breaker: Breaker::new(config.endpoint_breaker, now),
+            check_at: now + random.up_to(config.health.interval),
+            worked_at: None,
+            unreachable_at: None,
+            keys_incident_until: Timestamp::ZERO,
+            day_at: now,
+            probes_today: 0,
+        });
+        let key_at = self.keys.place(spec.key.clone(), || KeyCell {
             breaker: Breaker::new(config.key_breaker, now),
             quota: Cooldown::default(),
             suspect_at: None,
             rejected_since: None,
             rejections: 0,
         });
-        self.serving.entry(serving_names(spec)).or_insert_with(|| ServingCell {
+        let serving_at = self.serving.place(serving_names(spec), || ServingCell {
             breaker: Breaker::new(config.breaker, now),
             gone: Cooldown::default(),
             overload: Cooldown::default(),
@@ -586,6 +601,7 @@ impl Fleet {
             doubts: Doubts::default(),
             probed_at: now,
         });
+        Placed { spec: spec.clone(), endpoint_at, serving_at, key_at }
     }
 
     /// Makes room: forgets a tenth of the targets, those unused for longest. A call that still
@@ -606,7 +622,7 @@ impl Fleet {
         }
         for (_, id) in by_age.into_iter().take(all / 10 + 1) {
             if let Some(cell) = self.targets.remove(&id) {
-                let TargetSpec { endpoint, model, key, .. } = cell.spec;
+                let TargetSpec { endpoint, model, key, .. } = cell.spec.spec.clone();
                 self.ids.remove(&(endpoint, model, key));
                 self.synthetic.remove(&id);
             }
@@ -616,13 +632,13 @@ impl Fleet {
 
     /// Forgets the cells that no target shares any more.
     fn forget_orphans(&mut self) {
-        let specs = || self.targets.values().map(|cell| &cell.spec);
+        let specs = || self.targets.values().map(|cell| &cell.spec.spec);
         let services: BTreeSet<_> = specs().map(serving_names).collect();
         let endpoints: BTreeSet<_> = specs().map(|spec| spec.endpoint.clone()).collect();
         let keys: BTreeSet<_> = specs().map(|spec| spec.key.clone()).collect();
-        self.serving.retain(|name, _| services.contains(name));
-        self.endpoints.retain(|name, _| endpoints.contains(name));
-        self.keys.retain(|name, _| keys.contains(name));
+        self.serving.retain(|name| services.contains(name));
+        self.endpoints.retain(|name| endpoints.contains(name));
+        self.keys.retain(|name| keys.contains(name));
     }
 
     fn is_forgettable(&self, cell: &TargetCell, now: Timestamp) -> bool {

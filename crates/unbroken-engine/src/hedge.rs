@@ -118,7 +118,7 @@ impl HedgeBudget {
 
     /// A hedge was decided.
     pub fn judge(&mut self, won: bool, now: Timestamp) {
-        self.results = (self.results << 1) | u64::from(won);
+        self.results = (self.results << 1) + u64::from(won);
         self.judged = (self.judged + 1).min(JUDGED);
         let wins = (self.results & ((1 << JUDGED) - 1)).count_ones();
         if self.judged == JUDGED && wins < WINS_MIN {

@@ -1,7 +1,8 @@
 //! How long does this model usually take? Sketches of times, and their quantiles.
 //!
 //! Times are counted in buckets that are a fourth of an octave wide (19 %), from 1 ms to 17
-//! minutes; old ones are forgotten by halving all counts when there are 500. A model is sketched
+//! minutes; old ones are forgotten by halving all counts when there are 500, or 255 of one bucket.
+//! A model is sketched
 //! per kind of answer and per size of its input, because a long prompt takes longer to read and a
 //! reasoning model thinks first; until a size has enough samples its kind stands in.
 //!
@@ -10,11 +11,11 @@
 //! slowly, and counts a failure as the wait that it costs.
 //!
 //! Invariants: quantiles lie between the smallest and the largest sample, up to the width of a
-//! bucket; a failure never makes a target cheaper (I8). Bound: [`SKETCHES_MAX`] sketches of 160
-//! bytes per model. Sources: engine.md 4.3, 4.6; linkerd's failure-aware load estimate, read
+//! bucket; a failure never makes a target cheaper (I8). Bound: [`SKETCHES_MAX`] sketches of 84
+//! bytes per model, and four more. Sources: engine.md 4.3, 4.6; linkerd's failure-aware load estimate, read
 //! 2026-11-22.
 
-use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::deadline::Kind;
@@ -33,7 +34,7 @@ const TAIL_NEEDS: u32 = 20;
 /// Counts of times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sketch {
-    counts: [u16; BUCKETS],
+    counts: [u8; BUCKETS],
     total: u32,
 }
 
@@ -46,13 +47,14 @@ impl Default for Sketch {
 impl Sketch {
     /// Counts one time.
     pub fn add(&mut self, time: Duration) {
-        if self.total >= SAMPLES_MAX {
+        let bucket = bucket(time);
+        if self.total >= SAMPLES_MAX || self.counts.get(bucket) == Some(&u8::MAX) {
             for count in &mut self.counts {
                 *count /= 2;
             }
             self.total = self.counts.iter().map(|count| u32::from(*count)).sum();
         }
-        if let Some(count) = self.counts.get_mut(bucket(time)) {
+        if let Some(count) = self.counts.get_mut(bucket) {
             *count += 1;
             self.total += 1;
         }
@@ -102,7 +104,8 @@ fn middle(bucket: usize) -> Duration {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
     by_kind: [Sketch; 3],
-    by_size: BTreeMap<(usize, u32), Sketch>,
+    /// By kind and size, in no order: there are few.
+    by_size: Vec<(u8, u8, Sketch)>,
     /// Tokens per second of whole answers, as if they were milliseconds.
     speed: Sketch,
 }
@@ -113,9 +116,15 @@ impl Latency {
         if let Some(sketch) = self.by_kind.get_mut(place(kind)) {
             sketch.add(time);
         }
-        let size = (place(kind), size_class(input_tokens));
-        if self.by_size.len() < SKETCHES_MAX || self.by_size.contains_key(&size) {
-            self.by_size.entry(size).or_default().add(time);
+        let (kind, size) = (place(kind) as u8, size_class(input_tokens));
+        let known = self.by_size.iter_mut().find(|known| (known.0, known.1) == (kind, size));
+        if let Some((_, _, sketch)) = known {
+            sketch.add(time);
+        } else if self.by_size.len() < SKETCHES_MAX {
+            let mut sketch = Sketch::default();
+            sketch.add(time);
+            self.by_size.reserve_exact(1);
+            self.by_size.push((kind, size, sketch));
         }
     }
 
@@ -157,8 +166,10 @@ impl Latency {
         per_mille: u32,
         at_least: u32,
     ) -> Option<Duration> {
-        let size = self.by_size.get(&(place(kind), size_class(input_tokens)));
-        size.and_then(|sketch| sketch.quantile(per_mille, at_least)).or_else(|| {
+        let wanted = (place(kind) as u8, size_class(input_tokens));
+        let mut sizes = self.by_size.iter();
+        let size = sizes.find(|known| (known.0, known.1) == wanted);
+        size.and_then(|(_, _, sketch)| sketch.quantile(per_mille, at_least)).or_else(|| {
             self.by_kind.get(place(kind)).and_then(|sketch| sketch.quantile(per_mille, at_least))
         })
     }
@@ -173,10 +184,10 @@ const fn place(kind: Kind) -> usize {
 }
 
 /// Inputs of up to 2,048 tokens are one size; every doubling is another.
-const fn size_class(input_tokens: u32) -> u32 {
+const fn size_class(input_tokens: u32) -> u8 {
     match input_tokens {
         0..=2048 => 0,
-        more => (more - 1).ilog2() - 10,
+        more => ((more - 1).ilog2() - 10) as u8,
     }
 }
 

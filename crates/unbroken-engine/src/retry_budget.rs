@@ -82,6 +82,20 @@ mod tests {
     }
 
     #[test]
+    fn a_smaller_bucket_holds_less_and_a_larger_one_fills_up() {
+        let of = |capacity| RetryBudgetConfig { capacity, ..RetryBudgetConfig::default() };
+        let mut budget = RetryBudget::new(of(10));
+        budget.reconfigure(of(2));
+        assert_eq!(budget.left(), 2);
+        budget.reconfigure(of(3));
+        assert_eq!(budget.left(), 2, "room alone pays for nothing");
+        for _ in 0..10 {
+            budget.deposit();
+        }
+        assert_eq!(budget.left(), 3);
+    }
+
+    #[test]
     fn the_bucket_does_not_overflow() {
         let mut budget =
             RetryBudget::new(RetryBudgetConfig { capacity: 2, per_call_per_mille: 900 });

@@ -236,6 +236,8 @@ fn trips_are_forgiven_after_ten_quiet_minutes() {
     let steps = after(trip(), &recovered);
     assert_eq!(play(&after(steps.clone(), &[Wait(599), Admit, Succeed])).breaker.trips, 1);
     assert_eq!(play(&after(steps, &[Wait(600), Admit, Succeed])).breaker.trips, 0);
+    let never = play(&[Wait(600), Admit, Succeed]).breaker;
+    assert_eq!((never.trips, never.closed_since()), (0, Some(at(0))), "nothing to forgive");
 }
 
 #[test]
@@ -289,4 +291,244 @@ fn every_random_history_ends_closed_when_the_target_is_well_again() {
         }
         assert_eq!(play(&history).breaker.state().name(), "closed", "seed {seed}");
     }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn endpoints_and_keys_have_settings_of_their_own() {
+    let common = BreakerConfig {
+        probe_timeout: seconds(30),
+        recovery_max: seconds(15),
+        ramp_start_per_mille: 1000,
+        ramp_step: seconds(2),
+        ramp_successes: 0,
+        detector: DetectorConfig::consecutive(2),
+        recovery: seconds(2),
+    };
+    assert_eq!(BreakerConfig::endpoint(), common);
+    let key = BreakerConfig {
+        detector: DetectorConfig::consecutive(1),
+        recovery: seconds(30),
+        recovery_max: seconds(60),
+        ..common
+    };
+    assert_eq!(BreakerConfig::key(), key);
+}
+
+#[test]
+fn only_a_probe_is_one() {
+    let mut breaker = play(&[]).breaker;
+    assert!(!breaker.admit(at(1)).0.is_probe());
+    let mut shut = play(&trip());
+    let (probe, change) = shut.breaker.admit(at(8));
+    assert!(probe.is_probe() && change.is_some());
+    let (joined, change) = shut.breaker.admit(at(9));
+    assert!(!joined.is_probe() && change.is_none(), "a lease is joined, not replaced");
+    assert_eq!(shut.breaker.state, State::HalfOpen { probe_until: at(38) });
+    assert!(shut.breaker.is_probing(at(37)) && !shut.breaker.is_probing(at(38)));
+    assert!(!play(&trip()).breaker.is_probing(at(0)));
+    let delivered = shut.breaker.delivered(probe, at(10)).0;
+    assert!(!delivered.is_probe(), "it has proved its point");
+}
+
+#[test]
+fn what_an_operator_forces_holds_and_is_left_by_a_probe() {
+    let names = [Forced::Open, Forced::Closed, Forced::Drain].map(Forced::name);
+    assert_eq!(names, ["forced_open", "forced_closed", "draining"]);
+    for forced in [Forced::Open, Forced::Drain] {
+        let mut breaker = play(&[]).breaker;
+        let change = breaker.force(Some(forced), at(1)).unwrap();
+        assert_eq!((change.from, change.to, change.trips), ("closed", forced.name(), 0));
+        assert_eq!(breaker.force(Some(forced), at(1)), None, "already");
+        assert_eq!(breaker.forced(), Some(forced));
+        assert_eq!(breaker.standing(at(5)), Standing::Refused { retry_at: at(65) });
+        assert!(!breaker.is_forgettable());
+        let change = breaker.force(None, at(9)).unwrap();
+        assert_eq!((change.from, change.to), (forced.name(), "open"));
+        assert_eq!(breaker.standing(at(9)), Standing::Probe);
+    }
+}
+
+#[test]
+fn a_breaker_that_is_forced_closed_survives_failures_and_forgets_them() {
+    let mut played = play(&[Admit, Fail, Admit]);
+    let early = played.permits.remove(0);
+    assert!(played.breaker.own_level() > 0.0);
+    played.breaker.force(Some(Forced::Closed), at(1));
+    assert!(played.breaker.own_level() < f64::EPSILON, "what was known is forgotten");
+    assert_eq!(played.breaker.standing(at(1)), Standing::Ready);
+    let epoch = played.breaker.epoch();
+    assert_eq!(epoch, 1, "a change of state");
+    assert_eq!(played.breaker.succeeded(early, at(1)), None);
+    for _ in 0..9 {
+        let (permit, change) = played.breaker.admit(at(2));
+        assert!(!permit.is_probe() && change.is_none());
+        assert_eq!(played.breaker.failed(permit, WHOLE, None, at(2), &mut played.random), None);
+    }
+    assert_eq!((played.breaker.epoch(), played.breaker.trips()), (epoch, 0));
+    assert_eq!(played.breaker.state_name(), "forced_closed");
+}
+
+#[test]
+fn a_share_is_asked_for_until_it_is_whole_or_a_step_has_passed() {
+    let slow = BreakerConfig { ramp_step: seconds(3600), ..config() };
+    let ramp = play_with(slow, &after(trip(), &[Wait(8), Admit, Deliver]));
+    assert_eq!(ramp.breaker.standing(at(607)), Standing::Share(500));
+    assert_eq!(ramp.breaker.standing(at(608)), Standing::Ready, "idle for ten minutes");
+    let whole = BreakerConfig { ramp_start_per_mille: 1000, ..slow };
+    let ramp = play_with(whole, &after(trip(), &[Wait(8), Admit, Deliver]));
+    assert_eq!(ramp.breaker.state().name(), "ramp");
+    assert_eq!(ramp.breaker.standing(at(8)), Standing::Ready);
+    let ramp = play(&after(trip(), &[Wait(8), Admit, Deliver, Wait(1), Admit]));
+    assert_eq!(ramp.breaker.standing(at(10)), Standing::Share(500));
+    assert_eq!(ramp.breaker.standing(at(11)), Standing::Ready, "one call per step");
+}
+
+#[test]
+fn a_ramp_closes_only_with_its_share_and_its_successes() {
+    let three = BreakerConfig { ramp_start_per_mille: 1000, ramp_successes: 3, ..config() };
+    let start = after(trip(), &[Wait(8), Admit, Deliver, Succeed]);
+    let two = after(start, &[Admit, Succeed]);
+    assert_eq!(play_with(three, &two).breaker.state().name(), "ramp");
+    assert_eq!(play_with(three, &after(two, &[Admit, Succeed])).breaker.state().name(), "closed");
+    // Without a number of successes a partial share still ramps.
+    let none = BreakerConfig { ramp_start_per_mille: 999, ramp_successes: 0, ..config() };
+    let ramp = play_with(none, &after(trip(), &[Wait(8), Admit, Deliver]));
+    assert_eq!(ramp.breaker.state().name(), "ramp");
+}
+
+#[test]
+fn early_in_its_ramp_one_whole_failure_shuts_it_and_later_half_of_what_trips() {
+    let of = |share, detector| BreakerConfig { ramp_start_per_mille: share, detector, ..config() };
+    let weak = |config: BreakerConfig, weights: &[u32]| {
+        let mut played = play_with(config, &after(trip(), &[Wait(8), Admit, Deliver]));
+        let _ = played.permits.remove(0);
+        for weight in weights {
+            let permit = played.breaker.admit(at(9)).0;
+            let _ = played.breaker.failed(permit, *weight, None, at(9), &mut played.random);
+        }
+        played.breaker.state().name()
+    };
+    let three = DetectorConfig::consecutive(3);
+    assert_eq!(weak(of(500, three), &[999]), "ramp");
+    assert_eq!(weak(of(500, three), &[1000]), "open");
+    assert_eq!(weak(of(501, three), &[1000]), "ramp", "a third is less than a half");
+    assert_eq!(weak(of(501, three), &[1000, 500]), "open", "half of three");
+}
+
+#[test]
+fn hints_and_reports_halve_what_is_needed_and_never_trip_alone() {
+    let fail = |played: &mut Played, now| {
+        let permit = played.breaker.admit(now).0;
+        played.breaker.failed(permit, WHOLE, None, now, &mut played.random).is_some()
+    };
+    let mut reported = play(&[]);
+    reported.breaker.suspect(true);
+    assert!(reported.breaker.level(at(0)) < f64::EPSILON);
+    assert!(!fail(&mut reported, at(1)));
+    assert!((reported.breaker.level(at(1)) - 2.0 / 3.0).abs() < 1e-9);
+    assert!((reported.breaker.own_level() - 1.0 / 3.0).abs() < 1e-9);
+    assert!(fail(&mut reported, at(1)), "two of three");
+    let mut over = play(&[]);
+    over.breaker.suspect(true);
+    over.breaker.suspect(false);
+    assert!(!fail(&mut over, at(1)) && !fail(&mut over, at(1)));
+
+    let mut armed = play(&[]);
+    armed.breaker.arm(7.0, at(1));
+    assert!(armed.breaker.level(at(1)) < f64::EPSILON, "none of its own");
+    assert!(fail(&mut armed, at(10)), "hints and one failure");
+    let mut stale = play(&[]);
+    stale.breaker.arm(7.0, at(1));
+    assert!(!fail(&mut stale, at(11)), "ten seconds later");
+    let mut half = play(&[]);
+    half.breaker.arm(0.5, at(1));
+    assert!(!fail(&mut half, at(1)));
+    assert!((half.breaker.level(at(1)) - 0.52).abs() < 1e-9, "{}", half.breaker.level(at(1)));
+    let mut weak = play(&[]);
+    weak.breaker.arm(7.0, at(1));
+    let permit = weak.breaker.admit(at(1)).0;
+    let change = weak.breaker.failed(permit, 400, None, at(1), &mut weak.random);
+    assert_eq!(change, None, "less than half a failure is too little");
+}
+
+#[test]
+fn the_trips_of_others_are_followed_for_as_long_as_they_last() {
+    let mut played = play(&[]);
+    let change = played.breaker.adopt_open(seconds(5), at(1)).unwrap();
+    assert_eq!((change.to, change.wait, change.trips), ("open", seconds(5), 1));
+    assert_eq!(played.breaker.state, State::Open { until: at(6) });
+    assert_eq!(played.breaker.changed_at(), at(1));
+    assert_eq!(played.breaker.adopt_open(seconds(5), at(2)), None, "it is open");
+    let mut long = play(&[]);
+    long.breaker.adopt_open(seconds(500), at(1));
+    assert_eq!(long.breaker.state, State::Open { until: at(9) }, "no longer than its own");
+    long.breaker.probe_now(at(3));
+    assert_eq!(long.breaker.state, State::Open { until: at(3) });
+    long.breaker.probe_now(at(4));
+    assert_eq!(long.breaker.state, State::Open { until: at(3) }, "never later");
+    let mut probing = play(&after(trip(), &[Wait(8), Admit]));
+    assert_eq!(probing.breaker.adopt_open(seconds(5), at(8)), None, "its probe knows better");
+}
+
+#[test]
+fn a_changed_target_starts_over_in_its_ramp() {
+    let mut played = play(&trip());
+    played.breaker.reconfigure(BreakerConfig { ramp_start_per_mille: 0, ..config() });
+    let change = played.breaker.start_over(at(4));
+    assert_eq!((change.from, change.to, change.trips), ("open", "ramp", 0));
+    let ramp = State::Ramp { share_per_mille: 1, successes: 0, grown_at: at(4), active_at: at(4) };
+    assert_eq!(played.breaker.state, ramp);
+    assert_eq!((played.breaker.trips(), played.breaker.closed_since()), (0, None));
+    assert_eq!(*played.breaker.detector(), Detector::default());
+    assert_eq!(play(&[]).breaker.closed_since(), Some(at(0)));
+}
+
+#[test]
+fn lost_probes_are_counted_until_one_delivers() {
+    let lost = play(&after(trip(), &[Wait(8), Admit, Cancel, Admit, Cancel]));
+    assert_eq!(lost.breaker.lost_probes(), 2);
+    assert_eq!(lost.breaker.state, State::Open { until: at(8) });
+    let found = play(&after(trip(), &[Wait(8), Admit, Cancel, Admit, Deliver]));
+    assert_eq!(found.breaker.lost_probes(), 0);
+    let ordinary = play(&[Admit, Cancel]);
+    assert_eq!((ordinary.breaker.lost_probes(), ordinary.breaker.epoch()), (0, 0));
+    let late = play(&after(vec![Admit], &after(trip(), &[Cancel])));
+    assert_eq!(late.breaker.lost_probes(), 0, "no probe");
+}
+
+#[test]
+fn health_checks_count_like_calls_where_nothing_is_shut() {
+    let mut played = play(&[]);
+    assert_eq!(played.breaker.proved_ill(at(1), &mut played.random), None);
+    assert_eq!(played.breaker.proved_ill(at(1), &mut played.random), None);
+    assert_eq!(played.breaker.proved_well(at(1)), None);
+    assert!(played.breaker.own_level() < f64::EPSILON, "a good one between them");
+    for _ in 0..2 {
+        assert_eq!(played.breaker.proved_ill(at(1), &mut played.random), None);
+    }
+    assert_eq!(played.breaker.proved_ill(at(1), &mut played.random).unwrap().to, "open");
+    let mut open = play(&trip());
+    open.breaker.proved_ill(at(5), &mut open.random);
+    assert_eq!(open.breaker.state, State::Open { until: at(13) }, "another wait");
+}
+
+#[test]
+fn only_what_has_nothing_to_remember_is_forgotten() {
+    assert!(play(&[]).breaker.is_forgettable());
+    assert!(!play(&[Admit, Fail]).breaker.is_forgettable());
+    assert!(play(&[Admit, Fail, Admit, Succeed]).breaker.is_forgettable());
+    assert!(!play(&trip()).breaker.is_forgettable());
+}
+
+#[test]
+fn an_idle_ramp_closes_with_the_next_call_and_starts_afresh() {
+    let idle = after(trip(), &[Wait(8), Admit, Deliver, Wait(599), Admit]);
+    assert_eq!(play(&idle).breaker.state().name(), "ramp");
+    let closed = play(&after(trip(), &[Wait(8), Admit, Deliver, Wait(600), Admit]));
+    assert_eq!(closed.breaker.state, State::Closed { since: at(608) });
+    assert_eq!(closed.breaker.closed_since(), Some(at(608)));
 }

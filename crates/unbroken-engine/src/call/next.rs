@@ -405,19 +405,23 @@ impl Call {
     pub(super) fn views(&self, fleet: &Fleet, now: Timestamp) -> Vec<View> {
         let revisits = if self.ask.client_retries > 0 { 0 } else { fleet.config.retry.revisits };
         let tokens = self.ask.input_tokens;
-        let view = |candidate: &Candidate| View {
-            is_degraded: fleet.slowness(candidate.target, now).0,
-            is_trial: fleet.slowness(candidate.target, now).1,
-            is_full: candidate.is_spilled || !fleet.room_for(candidate.target, tokens, now),
-            // A call that has failed once goes to somebody who is well, if there is one.
-            may_probe: tokens <= PROBE_INPUT_MAX && self.trail.is_empty(),
-            standing: fleet.standing(candidate.target, now),
-            tried: candidate.tries > 0,
-            may_revisit: candidate.tries <= revisits
-                && candidate.last.is_some_and(FailureCause::may_revisit),
-            draw: candidate.draw,
-            may_probe_early: fleet.may_probe_early(candidate.target, now),
-            asked_at: fleet.asked_at(candidate.target),
+        // A call that has failed once goes to somebody who is well, if there is one.
+        let may_probe = tokens <= PROBE_INPUT_MAX && self.trail.is_empty();
+        let view = |candidate: &Candidate| {
+            let fitness = fleet.fitness(candidate.target, tokens, now);
+            View {
+                is_degraded: fitness.is_degraded,
+                is_trial: fitness.is_trial,
+                is_full: candidate.is_spilled || !fitness.has_room,
+                may_probe,
+                standing: fitness.standing,
+                tried: candidate.tries > 0,
+                may_revisit: candidate.tries <= revisits
+                    && candidate.last.is_some_and(FailureCause::may_revisit),
+                draw: candidate.draw,
+                may_probe_early: fitness.may_probe_early,
+                asked_at: fitness.asked_at,
+            }
         };
         self.candidates.iter().map(view).collect()
     }

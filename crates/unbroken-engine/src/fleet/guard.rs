@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use super::{
     Arc, CellKind, ChangeReason, CooldownConfig, Duration, Event, FAMILIES_MAX, FailureCause,
-    Fleet, TargetSpec, Timestamp, family,
+    Fleet, Placed, Timestamp, family,
 };
 
 /// Suspect keys of one endpoint within this time are one incident.
@@ -34,28 +34,28 @@ const MISSED_MAX: usize = 8;
 
 impl Fleet {
     /// Whether rejected keys are at the moment the endpoint's own fault.
-    pub(super) fn keys_are_innocent(&self, endpoint: &Arc<str>, now: Timestamp) -> bool {
-        let cell = self.endpoints.get(endpoint);
+    pub(super) fn keys_are_innocent(&self, spec: &Placed, now: Timestamp) -> bool {
+        let cell = self.endpoints.get(spec.endpoint_at);
         cell.is_some_and(|cell| now < cell.keys_incident_until)
     }
 
     /// A key was rejected: the wait that it deserves, beyond its breaker's own.
-    pub(super) fn key_rejected(&mut self, key: &Arc<str>, now: Timestamp) -> Option<Duration> {
-        let cell = self.keys.get_mut(key)?;
+    pub(super) fn key_rejected(&mut self, spec: &Placed, now: Timestamp) -> Option<Duration> {
+        let cell = self.keys.get_mut(spec.key_at)?;
         let since = *cell.rejected_since.get_or_insert(now);
         cell.rejections += 1;
         let is_dead = cell.rejections >= DEAD_REJECTIONS && now.since(since) >= DEAD_AFTER;
         if !is_dead {
             return None;
         }
-        self.emit(Event::KeyDead { key: key.clone() });
+        self.emit(Event::KeyDead { key: spec.key.clone() });
         Some(DEAD_FOR)
     }
 
     /// A key of this endpoint has become suspect: is it the only one? True if the provider is to
     /// blame.
-    pub(super) fn is_keys_incident(&mut self, spec: &TargetSpec, now: Timestamp) -> bool {
-        if let Some(cell) = self.keys.get_mut(&spec.key) {
+    pub(super) fn is_keys_incident(&mut self, spec: &Placed, now: Timestamp) -> bool {
+        if let Some(cell) = self.keys.get_mut(spec.key_at) {
             cell.suspect_at = Some(now);
         }
         if !self.config.evidence.guards {
@@ -66,7 +66,7 @@ impl Fleet {
             .values()
             .filter(|cell| cell.spec.endpoint == spec.endpoint)
             .filter(|cell| {
-                let suspect_at = self.keys.get(&cell.spec.key).and_then(|key| key.suspect_at);
+                let suspect_at = self.keys.get(cell.spec.key_at).and_then(|key| key.suspect_at);
                 suspect_at.is_some_and(|at| now.since(at) < KEYS_WITHIN)
             })
             .map(|cell| cell.spec.key.clone())
@@ -77,10 +77,10 @@ impl Fleet {
             return false;
         }
         for key in suspects {
-            let Some(cell) = self.keys.get_mut(&key) else { continue };
+            let Some(cell) = self.keys.named_mut(&key) else { continue };
             (cell.suspect_at, cell.rejected_since, cell.rejections) = (None, None, 0);
             let change = cell.breaker.proved_well(now);
-            self.emit_change(CellKind::Key, key, change, ChangeReason::Censored);
+            self.emit_change(CellKind::Key, &key, change, ChangeReason::Censored);
         }
         self.keys_incident_goes_on(spec, now);
         self.emit(Event::KeysCleared { endpoint: spec.endpoint.clone() });
@@ -88,14 +88,14 @@ impl Fleet {
     }
 
     /// A key of an endpoint with an incident was rejected again.
-    pub(super) fn keys_incident_goes_on(&mut self, spec: &TargetSpec, now: Timestamp) {
-        if let Some(endpoint) = self.endpoints.get_mut(&spec.endpoint) {
+    pub(super) fn keys_incident_goes_on(&mut self, spec: &Placed, now: Timestamp) {
+        if let Some(endpoint) = self.endpoints.get_mut(spec.endpoint_at) {
             endpoint.keys_incident_until = now + KEYS_WITHIN;
         }
     }
 
     /// An endpoint does not have a model: does anybody?
-    pub(super) fn model_missed(&mut self, spec: &TargetSpec, cause: FailureCause, now: Timestamp) {
+    pub(super) fn model_missed(&mut self, spec: &Placed, cause: FailureCause, now: Timestamp) {
         if !self.config.evidence.guards {
             return;
         }
@@ -123,15 +123,15 @@ impl Fleet {
     }
 
     /// An endpoint has the model after all.
-    pub(super) fn model_found(&mut self, spec: &TargetSpec) {
+    pub(super) fn model_found(&mut self, spec: &Placed) {
         if !self.families.is_empty() {
             self.families.remove(family(&spec.model));
         }
     }
 
     /// An endpoint could not be reached. True if our own network is to blame.
-    pub(super) fn is_local_fault(&mut self, endpoint: &Arc<str>, now: Timestamp) -> bool {
-        if let Some(cell) = self.endpoints.get_mut(endpoint) {
+    pub(super) fn is_local_fault(&mut self, spec: &Placed, now: Timestamp) -> bool {
+        if let Some(cell) = self.endpoints.get_mut(spec.endpoint_at) {
             cell.unreachable_at = Some(now);
         }
         if !self.config.evidence.guards {
@@ -161,8 +161,8 @@ impl Fleet {
     }
 
     /// An endpoint was reached: our own network works.
-    pub(super) fn network_works(&mut self, endpoint: &Arc<str>, now: Timestamp) {
-        if let Some(cell) = self.endpoints.get_mut(endpoint) {
+    pub(super) fn network_works(&mut self, spec: &Placed, now: Timestamp) {
+        if let Some(cell) = self.endpoints.get_mut(spec.endpoint_at) {
             cell.worked_at = Some(now);
         }
         if self.local_fault_until.take().is_some() {

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use super::{
     Arc, Breaker, CellKind, ChangeReason, Cooldown, Duration, Event, Fleet, FleetConfig, Headroom,
-    Slowness, TargetId, TargetSpec, Timestamp, family, serving_names,
+    Placed, Slowness, TargetId, TargetSpec, Timestamp, family,
 };
 use crate::breaker::Forced;
 use crate::peers::{Board, CellName, Hint};
@@ -41,11 +41,11 @@ impl Fleet {
         forced: Option<Forced>,
         now: Timestamp,
     ) -> Result<(), Unknown> {
-        let spec = self.targets.values().map(|cell| &cell.spec).find(|s| &*s.label == label);
-        let spec = spec.cloned().ok_or(Unknown)?;
-        let serving = self.serving.get_mut(&serving_names(&spec)).ok_or(Unknown)?;
+        let mut specs = self.targets.values().map(|cell| &cell.spec);
+        let spec = specs.find(|spec| &*spec.label == label).cloned().ok_or(Unknown)?;
+        let serving = self.serving.get_mut(spec.serving_at).ok_or(Unknown)?;
         let change = serving.breaker.force(forced, now);
-        self.emit_change(CellKind::Serving, spec.label, change, ChangeReason::Operator);
+        self.emit_change(CellKind::Serving, &spec.label, change, ChangeReason::Operator);
         Ok(())
     }
 
@@ -62,19 +62,17 @@ impl Fleet {
         cell.last_failure = None;
         let spec = cell.spec.clone();
         self.families.remove(family(&spec.model));
-        if let Some(cell) = self.keys.get_mut(&spec.key) {
+        if let Some(cell) = self.keys.get_mut(spec.key_at) {
             cell.quota = Cooldown::default();
             (cell.suspect_at, cell.rejected_since, cell.rejections) = (None, None, 0);
             let change = cell.breaker.proved_well(now);
-            let name = spec.key.clone();
-            self.emit_change(CellKind::Key, name, change, ChangeReason::Operator);
+            self.emit_change(CellKind::Key, &spec.key, change, ChangeReason::Operator);
         }
-        if let Some(cell) = self.endpoints.get_mut(&spec.endpoint) {
+        if let Some(cell) = self.endpoints.get_mut(spec.endpoint_at) {
             let change = cell.breaker.proved_well(now);
-            let name = spec.endpoint.clone();
-            self.emit_change(CellKind::Endpoint, name, change, ChangeReason::Operator);
+            self.emit_change(CellKind::Endpoint, &spec.endpoint, change, ChangeReason::Operator);
         }
-        if let Some(cell) = self.serving.get_mut(&serving_names(&spec)) {
+        if let Some(cell) = self.serving.get_mut(spec.serving_at) {
             (cell.gone, cell.overload) = (Cooldown::default(), Cooldown::default());
             cell.slowness = Slowness::default();
             cell.breaker.force(None, now);
@@ -120,13 +118,13 @@ impl Fleet {
     /// A key has another value: what was known about it, and about what it may do, was about the
     /// old one.
     pub fn key_replaced(&mut self, key: &Arc<str>, now: Timestamp) {
-        if let Some(cell) = self.keys.get_mut(key) {
+        if let Some(cell) = self.keys.named_mut(key) {
             cell.breaker = Breaker::new(self.config.key_breaker, now);
             cell.quota = Cooldown::default();
             (cell.suspect_at, cell.rejected_since, cell.rejections) = (None, None, 0);
         }
-        let with_key = |spec: &TargetSpec| spec.key == *key;
-        let mut specs: Vec<TargetSpec> = Vec::new();
+        let with_key = |spec: &Placed| spec.key == *key;
+        let mut specs: Vec<Arc<Placed>> = Vec::new();
         for cell in self.targets.values_mut().filter(|cell| with_key(&cell.spec)) {
             cell.capacity = Cooldown::default();
             specs.push(cell.spec.clone());
@@ -139,7 +137,7 @@ impl Fleet {
     /// The provider reports an incident of its own, or its end: half of the evidence is enough
     /// while it lasts. It never shuts anything by itself. No `model` means all of them.
     pub fn provider_reports(&mut self, endpoint: &str, model: Option<&str>, has_incident: bool) {
-        for ((cell_endpoint, cell_model), cell) in &mut self.serving {
+        for ((cell_endpoint, cell_model), cell) in self.serving.iter_mut() {
             if &**cell_endpoint == endpoint && model.is_none_or(|model| model == &**cell_model) {
                 cell.breaker.suspect(has_incident);
             }
@@ -158,7 +156,7 @@ impl Fleet {
     /// Takes note of what other replicas have seen.
     pub fn hear(&mut self, board: &Board, replica: u64, now: Timestamp) {
         let mut changes = Vec::new();
-        for (name, cell) in &mut self.serving {
+        for (name, cell) in self.serving.iter_mut() {
             let opinion = board.opinion(name, replica, &cell.breaker, now);
             if opinion.level > 0.0 {
                 cell.breaker.arm(opinion.level, now);
@@ -171,20 +169,20 @@ impl Fleet {
             }
         }
         for (name, change) in changes {
-            self.emit_change(CellKind::Serving, name, change, ChangeReason::Peers);
+            self.emit_change(CellKind::Serving, &name, change, ChangeReason::Peers);
         }
     }
 
     pub(super) fn comes_back(&mut self, target: TargetId, retired_at: Timestamp, now: Timestamp) {
         if now.since(retired_at) >= COMES_BACK_WITHIN
-            && let Some(spec) = self.spec(target).cloned()
+            && let Some(spec) = self.placed(target)
         {
             self.starts_over(&spec, ChangeReason::Reload, now);
         }
     }
 
-    fn starts_over(&mut self, spec: &TargetSpec, reason: ChangeReason, now: Timestamp) {
-        let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+    fn starts_over(&mut self, spec: &Placed, reason: ChangeReason, now: Timestamp) {
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         let change = serving.breaker.start_over(now);
         let name = spec.label.clone();
         self.emit(Event::BreakerChanged { cell: CellKind::Serving, name, change, reason });

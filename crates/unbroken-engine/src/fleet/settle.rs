@@ -2,7 +2,7 @@
 
 use super::{
     Blame, CellKind, ChangeReason, CooldownConfig, Duration, Event, FailureCause, Fleet, Permits,
-    TargetId, TargetSpec, Timestamp, capacity_name, serving_names,
+    Placed, TargetId, Timestamp, capacity_name,
 };
 use crate::deadline::{Kind, Limits};
 use crate::detector::WHOLE;
@@ -50,16 +50,16 @@ impl Fleet {
         sample: &Sample,
         now: Timestamp,
     ) {
-        let Some(spec) = self.spec(target).cloned() else { return };
+        let Some(spec) = self.placed(target) else { return };
         self.endpoint_works(&spec, permits, now);
         self.key_works(&spec, permits, now);
         let late = self.late_after(target, limits, sample.kind, sample.input_tokens);
-        let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         serving.gone.succeeded();
         serving.overload.succeeded();
         let (permit, change) = serving.breaker.delivered(permits.serving, now);
         permits.serving = permit;
-        self.emit_change(CellKind::Serving, spec.label.clone(), change, ChangeReason::Delivered);
+        self.emit_change(CellKind::Serving, &spec.label, change, ChangeReason::Delivered);
         self.model_found(&spec);
         // That it was quick is known at its end only.
         if late.is_some_and(|late| sample.first > late) {
@@ -82,7 +82,7 @@ impl Fleet {
         cell.last_failure = None;
         cell.peak.answered(sample.first, now);
         let spec = cell.spec.clone();
-        let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         serving.receiver.ended();
         serving.receiver.answered();
         serving.doubts.answered(now - sample.took);
@@ -92,7 +92,7 @@ impl Fleet {
             serving.latency.add_speed(speed);
         }
         let change = serving.breaker.succeeded(permits.serving, now);
-        self.emit_change(CellKind::Serving, spec.label.clone(), change, ChangeReason::Delivered);
+        self.emit_change(CellKind::Serving, &spec.label, change, ChangeReason::Delivered);
         let is_crawling = speed.zip(usual).is_some_and(|(speed, usual)| speed < usual / 4);
         if is_crawling {
             self.was_slow(&spec, true, SLOW_SPEED, now);
@@ -112,11 +112,11 @@ impl Fleet {
         let spec = cell.spec.clone();
         self.endpoint_unknown(&spec, &mut permits, now);
         self.key_unknown(&spec, permits, now);
-        let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         serving.receiver.ended();
         let permit = permits.serving;
         let change = serving.breaker.failed(permit, LOST_RACE, None, now, &mut self.random);
-        self.emit_change(CellKind::Serving, spec.label.clone(), change, ChangeReason::LostRace);
+        self.emit_change(CellKind::Serving, &spec.label, change, ChangeReason::LostRace);
         self.was_slow(&spec, true, WHOLE, now);
     }
 
@@ -128,10 +128,8 @@ impl Fleet {
         now: Timestamp,
     ) -> Verdict {
         let guards = self.config.evidence.guards;
-        let Some(spec) = self.spec(target).cloned() else { return Verdict::Believe };
-        let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else {
-            return Verdict::Believe;
-        };
+        let Some(spec) = self.placed(target) else { return Verdict::Believe };
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return Verdict::Believe };
         let verdict = serving.doubts.refused(fingerprint, now);
         if guards { verdict } else { Verdict::Believe }
     }
@@ -155,26 +153,26 @@ impl Fleet {
 
     /// Another target answered what this one refused as invalid.
     pub(crate) fn disagreed(&mut self, target: TargetId, fingerprint: u64, now: Timestamp) {
-        let Some(spec) = self.spec(target).cloned() else { return };
-        let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
+        let Some(spec) = self.placed(target) else { return };
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         if serving.doubts.disagreed(fingerprint, now) {
-            self.emit(Event::TargetBlamed { name: spec.label });
+            self.emit(Event::TargetBlamed { name: spec.label.clone() });
         }
     }
 
     /// Another target refused it, too.
     pub(crate) fn agreed(&mut self, target: TargetId) {
-        let Some(spec) = self.spec(target).cloned() else { return };
-        if let Some(serving) = self.serving.get_mut(&serving_names(&spec)) {
+        let Some(spec) = self.placed(target) else { return };
+        if let Some(serving) = self.serving.get_mut(spec.serving_at) {
             serving.doubts.agreed();
         }
     }
 
-    fn was_slow(&mut self, spec: &TargetSpec, is_slow: bool, weight: u32, now: Timestamp) {
+    fn was_slow(&mut self, spec: &Placed, is_slow: bool, weight: u32, now: Timestamp) {
         if !self.config.evidence.slowness {
             return;
         }
-        let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         let has_changed = if is_slow {
             serving.slowness.was_slow(weight, now)
         } else {
@@ -188,7 +186,7 @@ impl Fleet {
 
     /// The attempt was ended by us or by the client: nobody learns anything.
     pub(crate) fn censored(&mut self, target: TargetId, mut permits: Permits, now: Timestamp) {
-        let Some(spec) = self.spec(target).cloned() else { return };
+        let Some(spec) = self.placed(target) else { return };
         self.endpoint_unknown(&spec, &mut permits, now);
         self.key_unknown(&spec, permits, now);
         self.serving_unknown(&spec, permits, now);
@@ -196,8 +194,8 @@ impl Fleet {
     }
 
     /// One attempt less is under way.
-    fn attempt_ended(&mut self, spec: &TargetSpec) {
-        if let Some(serving) = self.serving.get_mut(&serving_names(spec)) {
+    fn attempt_ended(&mut self, spec: &Placed) {
+        if let Some(serving) = self.serving.get_mut(spec.serving_at) {
             serving.receiver.ended();
         }
     }
@@ -231,7 +229,7 @@ impl Fleet {
         let spec = cell.spec.clone();
         self.attempt_ended(&spec);
         self.settle_load(&spec, cause, now);
-        if blame == Blame::Key && self.keys_are_innocent(&spec.endpoint, now) {
+        if blame == Blame::Key && self.keys_are_innocent(&spec, now) {
             self.keys_incident_goes_on(&spec, now);
             self.endpoint_works(&spec, &mut permits, now);
             self.key_unknown(&spec, permits, now);
@@ -246,7 +244,7 @@ impl Fleet {
 
     fn settle_endpoint(
         &mut self,
-        spec: &TargetSpec,
+        spec: &Placed,
         permits: &mut Permits,
         cause: FailureCause,
         now: Timestamp,
@@ -271,13 +269,7 @@ impl Fleet {
         }
     }
 
-    fn settle_key(
-        &mut self,
-        spec: &TargetSpec,
-        permits: Permits,
-        cause: FailureCause,
-        now: Timestamp,
-    ) {
+    fn settle_key(&mut self, spec: &Placed, permits: Permits, cause: FailureCause, now: Timestamp) {
         match cause.blame() {
             Blame::Key => self.key_failed(spec, permits, cause, now),
             Blame::Nobody
@@ -299,7 +291,7 @@ impl Fleet {
 
     fn settle_serving(
         &mut self,
-        spec: &TargetSpec,
+        spec: &Placed,
         permits: Permits,
         cause: FailureCause,
         now: Timestamp,
@@ -328,41 +320,35 @@ impl Fleet {
 
     fn serving_failed(
         &mut self,
-        spec: &TargetSpec,
+        spec: &Placed,
         permits: Permits,
         asked: Option<Duration>,
         cause: FailureCause,
         now: Timestamp,
     ) {
-        let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         let halves = if permits.is_synthetic { 2 } else { 1 };
         let (permit, weight) = (permits.serving, cause.weight() / halves);
         let change = serving.breaker.failed(permit, weight, asked, now, &mut self.random);
         let reason = ChangeReason::Failed(cause);
-        self.emit_change(CellKind::Serving, spec.label.clone(), change, reason);
+        self.emit_change(CellKind::Serving, &spec.label, change, reason);
     }
 
-    fn key_failed(
-        &mut self,
-        spec: &TargetSpec,
-        permits: Permits,
-        cause: FailureCause,
-        now: Timestamp,
-    ) {
-        let at_least = self.key_rejected(&spec.key, now);
-        let Some(key) = self.keys.get_mut(&spec.key) else { return };
+    fn key_failed(&mut self, spec: &Placed, permits: Permits, cause: FailureCause, now: Timestamp) {
+        let at_least = self.key_rejected(spec, now);
+        let Some(key) = self.keys.get_mut(spec.key_at) else { return };
         let permit = permits.key;
         let change = key.breaker.failed(permit, cause.weight(), at_least, now, &mut self.random);
         let reason = ChangeReason::Failed(cause);
         let is_suspect = change.is_some();
-        self.emit_change(CellKind::Key, spec.key.clone(), change, reason);
+        self.emit_change(CellKind::Key, &spec.key, change, reason);
         if is_suspect && self.is_keys_incident(spec, now) {
             self.serving_failed(spec, permits, None, cause, now);
         }
     }
 
-    fn settle_load(&mut self, spec: &TargetSpec, cause: FailureCause, now: Timestamp) {
-        let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+    fn settle_load(&mut self, spec: &Placed, cause: FailureCause, now: Timestamp) {
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         if matches!(cause, FailureCause::Overloaded { .. }) {
             serving.receiver.overloaded(now);
         }
@@ -372,7 +358,7 @@ impl Fleet {
     fn block(
         &mut self,
         target: TargetId,
-        spec: &TargetSpec,
+        spec: &Placed,
         tokens: u32,
         cause: FailureCause,
         now: Timestamp,
@@ -385,17 +371,17 @@ impl Fleet {
                 (&mut cell.capacity, CellKind::Capacity, capacity_name(spec), config, retry_after)
             }
             Blame::Quota { retry_after } => {
-                let Some(key) = self.keys.get_mut(&spec.key) else { return };
+                let Some(key) = self.keys.get_mut(spec.key_at) else { return };
                 let config = CooldownConfig::QUOTA;
                 (&mut key.quota, CellKind::Quota, spec.key.clone(), config, retry_after)
             }
             Blame::Model => {
-                let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+                let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
                 let config = CooldownConfig::MODEL_GONE;
                 (&mut serving.gone, CellKind::Model, spec.label.clone(), config, None)
             }
             Blame::ServingUntil { retry_after: Some(asked) } => {
-                let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+                let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
                 let config = CooldownConfig::OVERLOAD;
                 let label = spec.label.clone();
                 (&mut serving.overload, CellKind::Serving, label, config, Some(asked))
@@ -415,76 +401,67 @@ impl Fleet {
         self.emit(Event::CellBlocked { cell: kind, name, wait, cause });
     }
 
-    pub(super) fn endpoint_works(
-        &mut self,
-        spec: &TargetSpec,
-        permits: &mut Permits,
-        now: Timestamp,
-    ) {
+    pub(super) fn endpoint_works(&mut self, spec: &Placed, permits: &mut Permits, now: Timestamp) {
         let Some(permit) = permits.endpoint.take() else { return };
-        self.network_works(&spec.endpoint, now);
-        let Some(cell) = self.endpoints.get_mut(&spec.endpoint) else { return };
+        self.network_works(spec, now);
+        let Some(cell) = self.endpoints.get_mut(spec.endpoint_at) else { return };
         let change = cell.breaker.succeeded(permit, now);
-        let name = spec.endpoint.clone();
-        self.emit_change(CellKind::Endpoint, name, change, ChangeReason::Delivered);
+        self.emit_change(CellKind::Endpoint, &spec.endpoint, change, ChangeReason::Delivered);
     }
 
     fn endpoint_failed(
         &mut self,
-        spec: &TargetSpec,
+        spec: &Placed,
         permits: &mut Permits,
         cause: FailureCause,
         now: Timestamp,
     ) {
         let is_unreachable = matches!(cause, FailureCause::Unreachable(_));
-        if is_unreachable && self.is_local_fault(&spec.endpoint, now) {
+        if is_unreachable && self.is_local_fault(spec, now) {
             self.endpoint_unknown(spec, permits, now);
             return;
         }
         let Some(permit) = permits.endpoint.take() else { return };
-        let Some(cell) = self.endpoints.get_mut(&spec.endpoint) else { return };
+        let Some(cell) = self.endpoints.get_mut(spec.endpoint_at) else { return };
         let change = cell.breaker.failed(permit, WHOLE, None, now, &mut self.random);
         if change.is_some() {
             // Ask the endpoint itself soon whether it is back.
             cell.check_at = self.config.health.next(true, now, &mut self.random);
         }
         let reason = ChangeReason::Failed(cause);
-        self.emit_change(CellKind::Endpoint, spec.endpoint.clone(), change, reason);
+        self.emit_change(CellKind::Endpoint, &spec.endpoint, change, reason);
     }
 
-    fn endpoint_unknown(&mut self, spec: &TargetSpec, permits: &mut Permits, now: Timestamp) {
+    fn endpoint_unknown(&mut self, spec: &Placed, permits: &mut Permits, now: Timestamp) {
         let Some(permit) = permits.endpoint.take() else { return };
-        let Some(cell) = self.endpoints.get_mut(&spec.endpoint) else { return };
+        let Some(cell) = self.endpoints.get_mut(spec.endpoint_at) else { return };
         let change = cell.breaker.censored(permit, now);
-        let name = spec.endpoint.clone();
-        self.emit_change(CellKind::Endpoint, name, change, ChangeReason::Censored);
+        self.emit_change(CellKind::Endpoint, &spec.endpoint, change, ChangeReason::Censored);
     }
 
-    pub(super) fn key_works(&mut self, spec: &TargetSpec, permits: &Permits, now: Timestamp) {
-        let Some(key) = self.keys.get_mut(&spec.key) else { return };
+    pub(super) fn key_works(&mut self, spec: &Placed, permits: &Permits, now: Timestamp) {
+        let Some(key) = self.keys.get_mut(spec.key_at) else { return };
         key.quota.succeeded();
         (key.suspect_at, key.rejected_since, key.rejections) = (None, None, 0);
         let change = key.breaker.succeeded(permits.key, now);
-        self.emit_change(CellKind::Key, spec.key.clone(), change, ChangeReason::Delivered);
+        self.emit_change(CellKind::Key, &spec.key, change, ChangeReason::Delivered);
     }
 
-    fn key_unknown(&mut self, spec: &TargetSpec, permits: Permits, now: Timestamp) {
-        let Some(key) = self.keys.get_mut(&spec.key) else { return };
+    fn key_unknown(&mut self, spec: &Placed, permits: Permits, now: Timestamp) {
+        let Some(key) = self.keys.get_mut(spec.key_at) else { return };
         let change = key.breaker.censored(permits.key, now);
-        self.emit_change(CellKind::Key, spec.key.clone(), change, ChangeReason::Censored);
+        self.emit_change(CellKind::Key, &spec.key, change, ChangeReason::Censored);
     }
 
-    fn serving_works(&mut self, spec: &TargetSpec, permits: Permits, now: Timestamp) {
-        let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+    fn serving_works(&mut self, spec: &Placed, permits: Permits, now: Timestamp) {
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         let change = serving.breaker.succeeded(permits.serving, now);
-        let label = spec.label.clone();
-        self.emit_change(CellKind::Serving, label, change, ChangeReason::Delivered);
+        self.emit_change(CellKind::Serving, &spec.label, change, ChangeReason::Delivered);
     }
 
-    fn serving_unknown(&mut self, spec: &TargetSpec, permits: Permits, now: Timestamp) {
-        let Some(serving) = self.serving.get_mut(&serving_names(spec)) else { return };
+    fn serving_unknown(&mut self, spec: &Placed, permits: Permits, now: Timestamp) {
+        let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
         let change = serving.breaker.censored(permits.serving, now);
-        let label = spec.label.clone();
-        self.emit_change(CellKind::Serving, label, change, ChangeReason::Censored);
+        self.emit_change(CellKind::Serving, &spec.label, change, ChangeReason::Censored);
     }
 }

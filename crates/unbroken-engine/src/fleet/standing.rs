@@ -1,8 +1,8 @@
 //! What do a target's cells say about one more attempt? Reads, changes nothing.
 
 use super::{
-    Arc, Breaker, CellKind, Duration, Fleet, Permits, Refusal, Standing, TargetCell, TargetId,
-    Throttle, Timestamp, family, serving_names,
+    Arc, Breaker, CellKind, Duration, EndpointCell, FamilyCell, Fleet, KeyCell, Permits, Placed,
+    Refusal, ServingCell, Standing, TargetCell, TargetId, Throttle, Timestamp, family,
 };
 use crate::deadline::{Kind, Limits};
 use crate::slowness;
@@ -16,77 +16,174 @@ const TRUSTED: f64 = 0.3;
 /// A retired or forgotten target is refused with this wait.
 const RETIRED_FOR: Duration = Duration::from_secs(3_600);
 
-impl Fleet {
-    /// What all of the target's cells together say.
-    pub(crate) fn standing(&self, target: TargetId, now: Timestamp) -> Standing {
-        if let Some(refusal) = self.refusal(target, now) {
-            return Standing::Refused { retry_at: refusal.retry_at };
+/// What choosing looks at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fitness {
+    /// What its cells say.
+    pub(crate) standing: Standing,
+    /// Whether a call without other targets may send to it although it is shut.
+    pub(crate) may_probe_early: bool,
+    /// When it was asked last.
+    pub(crate) asked_at: Timestamp,
+    /// Whether it is slow.
+    pub(crate) is_degraded: bool,
+    /// Whether it is slow and due for a trial.
+    pub(crate) is_trial: bool,
+    /// Whether so many more input tokens may be sent to it.
+    pub(crate) has_room: bool,
+}
+
+impl Default for Fitness {
+    fn default() -> Self {
+        Self {
+            standing: Standing::Ready,
+            may_probe_early: false,
+            asked_at: Timestamp::ZERO,
+            is_degraded: false,
+            is_trial: false,
+            has_room: true,
         }
-        let breakers = self.breakers(target).unwrap_or_default();
-        let standings = breakers.map(|breaker| breaker.map(|b| b.standing(now)));
-        if standings.contains(&Some(Standing::Probe)) {
-            return Standing::Probe;
-        }
-        let share = standings.iter().flatten().find(|s| matches!(s, Standing::Share(_)));
-        share.copied().unwrap_or(Standing::Ready)
+    }
+}
+
+/// A target and every cell that it shares.
+struct CellsOf<'a> {
+    own: &'a TargetCell,
+    endpoint: &'a EndpointCell,
+    serving: &'a ServingCell,
+    key: &'a KeyCell,
+    family: Option<&'a FamilyCell>,
+}
+
+impl CellsOf<'_> {
+    const fn breakers(&self) -> [&Breaker; 3] {
+        [&self.endpoint.breaker, &self.serving.breaker, &self.key.breaker]
     }
 
-    /// The cell that refuses the target for longest.
-    pub(crate) fn refusal(&self, target: TargetId, now: Timestamp) -> Option<Refusal> {
-        let refuse = |cell, retry_at| Refusal { cell, retry_at };
-        let Some(cell) = self.targets.get(&target) else {
-            // Forgotten, to make room: a call that still holds it goes on to another.
-            return Some(refuse(CellKind::Model, now + RETIRED_FOR));
+    fn standing(&self, now: Timestamp) -> Standing {
+        let standings = self.breakers().map(|breaker| breaker.standing(now));
+        if let Some(refusal) = self.refusal_of(standings, now) {
+            return Standing::Refused { retry_at: refusal.retry_at };
+        }
+        if standings.contains(&Standing::Probe) {
+            return Standing::Probe;
+        }
+        let share = standings.into_iter().find(|s| matches!(s, Standing::Share(_)));
+        share.unwrap_or(Standing::Ready)
+    }
+
+    fn refusal(&self, now: Timestamp) -> Option<Refusal> {
+        self.refusal_of(self.breakers().map(|breaker| breaker.standing(now)), now)
+    }
+
+    fn refusal_of(&self, standings: [Standing; 3], now: Timestamp) -> Option<Refusal> {
+        let mut longest: Option<Refusal> = None;
+        let mut consider = |cell, until: Option<Timestamp>| {
+            if let Some(retry_at) = until
+                && longest.is_none_or(|longest| retry_at >= longest.retry_at)
+            {
+                longest = Some(Refusal { cell, retry_at });
+            }
         };
-        let serving = self.serving_cell(&cell.spec)?;
-        let key = self.keys.get(&cell.spec.key)?;
-        let family = self.families.get(family(&cell.spec.model));
-        let [endpoint, service, credential] = self.breakers(target)?;
-        let shut = |breaker: Option<&Breaker>| match breaker?.standing(now) {
+        let [endpoint, serving, key] = standings.map(|standing| match standing {
             Standing::Refused { retry_at } => Some(retry_at),
             Standing::Ready | Standing::Share(_) | Standing::Probe => None,
-        };
+        });
+        let [gone, retired, family, quota, capacity] = self.blocks(now);
+        consider(CellKind::Endpoint, endpoint);
+        consider(CellKind::Serving, serving);
+        consider(CellKind::Key, key);
+        consider(CellKind::Serving, self.serving.overload.blocked_until(now));
+        consider(CellKind::Model, gone);
+        consider(CellKind::Model, retired);
+        consider(CellKind::Family, family);
+        consider(CellKind::Quota, quota);
+        consider(CellKind::Capacity, capacity);
+        longest
+    }
+
+    /// What no early probe ends: the model gone here, taken out, gone everywhere, no money, no
+    /// room under the rate limit.
+    fn blocks(&self, now: Timestamp) -> [Option<Timestamp>; 5] {
         [
-            (CellKind::Endpoint, shut(endpoint)),
-            (CellKind::Serving, shut(service)),
-            (CellKind::Key, shut(credential)),
-            (CellKind::Serving, serving.overload.blocked_until(now)),
-            (CellKind::Model, serving.gone.blocked_until(now)),
-            (CellKind::Model, cell.retired_at.map(|_| now + RETIRED_FOR)),
-            (CellKind::Family, family.and_then(|family| family.gone.blocked_until(now))),
-            (CellKind::Quota, key.quota.blocked_until(now)),
-            (CellKind::Capacity, cell.capacity.blocked_until(now)),
+            self.serving.gone.blocked_until(now),
+            self.own.retired_at.map(|_| now + RETIRED_FOR),
+            self.family.and_then(|family| family.gone.blocked_until(now)),
+            self.key.quota.blocked_until(now),
+            self.own.capacity.blocked_until(now),
         ]
-        .into_iter()
-        .filter_map(|(cell, until)| Some(refuse(cell, until?)))
-        .max_by_key(|refusal| refusal.retry_at)
     }
 
     /// Whether a call that has no other target may send to this one although it is shut: only
     /// breakers of the endpoint or the service refuse it, and no operator.
-    pub(crate) fn may_probe_early(&self, target: TargetId, now: Timestamp) -> bool {
-        let Some(cell) = self.targets.get(&target) else { return false };
-        let (Some(serving), Some(key), Some(endpoint)) = (
-            self.serving_cell(&cell.spec),
-            self.keys.get(&cell.spec.key),
-            self.endpoints.get(&cell.spec.endpoint),
-        ) else {
-            return false;
-        };
-        let family = self.families.get(family(&cell.spec.model));
-        let is_blocked = serving.gone.blocked_until(now).is_some()
-            || cell.retired_at.is_some()
-            || family.is_some_and(|family| family.gone.blocked_until(now).is_some())
-            || key.quota.blocked_until(now).is_some()
-            || cell.capacity.blocked_until(now).is_some()
-            || matches!(key.breaker.standing(now), Standing::Refused { .. });
-        let is_forced = serving.breaker.forced().is_some() || endpoint.breaker.forced().is_some();
-        !is_blocked && !is_forced
+    fn may_probe_early(&self, now: Timestamp) -> bool {
+        let is_rejected = matches!(self.key.breaker.standing(now), Standing::Refused { .. });
+        let is_forced =
+            self.serving.breaker.forced().is_some() || self.endpoint.breaker.forced().is_some();
+        !is_rejected && !is_forced && self.blocks(now).iter().all(Option::is_none)
+    }
+}
+
+impl Fleet {
+    /// What all of the target's cells together say.
+    pub(crate) fn standing(&self, target: TargetId, now: Timestamp) -> Standing {
+        let forgotten = Standing::Refused { retry_at: now + RETIRED_FOR };
+        self.cells(target).map_or(forgotten, |cells| cells.standing(now))
     }
 
-    /// When the target was asked last.
-    pub(crate) fn asked_at(&self, target: TargetId) -> Timestamp {
-        self.targets.get(&target).map_or(Timestamp::ZERO, |cell| cell.asked_at)
+    /// The cell that refuses the target for longest.
+    pub(crate) fn refusal(&self, target: TargetId, now: Timestamp) -> Option<Refusal> {
+        let Some(cells) = self.cells(target) else {
+            // Forgotten, to make room: a call that still holds it goes on to another.
+            return Some(Refusal { cell: CellKind::Model, retry_at: now + RETIRED_FOR });
+        };
+        cells.refusal(now)
+    }
+
+    /// Whether it is ready and quick.
+    pub(crate) fn is_well(&self, target: TargetId, now: Timestamp) -> bool {
+        self.cells(target).is_some_and(|cells| {
+            cells.standing(now) == Standing::Ready && !cells.serving.slowness.is_degraded(now)
+        })
+    }
+
+    /// All cells of a target.
+    fn cells(&self, target: TargetId) -> Option<CellsOf<'_>> {
+        let own = self.targets.get(&target)?;
+        Some(CellsOf {
+            own,
+            endpoint: self.endpoints.get(own.spec.endpoint_at)?,
+            serving: self.serving.get(own.spec.serving_at)?,
+            key: self.keys.get(own.spec.key_at)?,
+            family: self.family_of(&own.spec),
+        })
+    }
+
+    fn family_of(&self, spec: &Placed) -> Option<&FamilyCell> {
+        // Hardly ever is a model missed anywhere.
+        if self.families.is_empty() { None } else { self.families.get(family(&spec.model)) }
+    }
+
+    /// Everything that choosing looks at, in one go.
+    pub(crate) fn fitness(&self, target: TargetId, tokens: u32, now: Timestamp) -> Fitness {
+        let Some(cells) = self.cells(target) else {
+            let standing = Standing::Refused { retry_at: now + RETIRED_FOR };
+            return Fitness { standing, ..Fitness::default() };
+        };
+        let (serving, own) = (cells.serving, cells.own);
+        let standing = cells.standing(now);
+        let is_degraded = serving.slowness.is_degraded(now);
+        Fitness {
+            standing,
+            may_probe_early: matches!(standing, Standing::Refused { .. })
+                && cells.may_probe_early(now),
+            asked_at: own.asked_at,
+            is_degraded,
+            is_trial: is_degraded && serving.slowness.is_trial_due(now),
+            has_room: serving.receiver.has_room(&self.config.receiver, tokens, now)
+                && own.pace.fits(tokens, now)
+                && own.headroom.fits(tokens, now),
+        }
     }
 
     /// Whether it is slow, and whether it is slow and due for a trial.
@@ -229,8 +326,8 @@ impl Fleet {
         self.throttles.entry(route.clone()).or_default()
     }
 
-    pub(super) fn serving_of(&self, target: TargetId) -> Option<&super::ServingCell> {
+    pub(super) fn serving_of(&self, target: TargetId) -> Option<&ServingCell> {
         let cell: &TargetCell = self.targets.get(&target)?;
-        self.serving.get(&serving_names(&cell.spec))
+        self.serving.get(cell.spec.serving_at)
     }
 }

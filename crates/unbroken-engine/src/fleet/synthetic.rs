@@ -10,9 +10,7 @@
 //! Invariants: a target has at most one such request under way; an endpoint never gets more of them
 //! in a day than `daily_max`; one failed exercise never shuts a target. Source: engine.md 4.5.
 
-use super::{
-    CellKind, ChangeReason, Duration, Fleet, Standing, TargetId, Timestamp, serving_names,
-};
+use super::{CellKind, ChangeReason, Duration, Fleet, Standing, TargetId, Timestamp};
 use crate::breaker::State;
 use crate::cause::FailureCause;
 
@@ -35,8 +33,8 @@ impl Fleet {
         }
         let Some(mut permits) = self.admit(target, 0, now) else { return Err(None) };
         permits.is_synthetic = true;
-        let spec = self.spec(target).cloned();
-        if let Some(endpoint) = spec.and_then(|spec| self.endpoints.get_mut(&spec.endpoint)) {
+        let at = self.placed(target).map(|spec| spec.endpoint_at);
+        if let Some(endpoint) = at.and_then(|at| self.endpoints.get_mut(at)) {
             if now.since(endpoint.day_at) >= DAY {
                 (endpoint.day_at, endpoint.probes_today) = (now, 0);
             }
@@ -56,16 +54,15 @@ impl Fleet {
         let Some(mut permits) = self.synthetic.remove(&target) else { return };
         match result {
             Some(Ok(())) => {
-                let Some(spec) = self.spec(target).cloned() else { return };
+                let Some(spec) = self.placed(target) else { return };
                 self.endpoint_works(&spec, &mut permits, now);
                 self.key_works(&spec, &permits, now);
-                let Some(serving) = self.serving.get_mut(&serving_names(&spec)) else { return };
+                let Some(serving) = self.serving.get_mut(spec.serving_at) else { return };
                 serving.receiver.ended();
                 let (permit, change) = serving.breaker.delivered(permits.serving, now);
                 let then = serving.breaker.succeeded(permit, now);
-                let label = spec.label.clone();
-                self.emit_change(CellKind::Serving, label, change, ChangeReason::Delivered);
-                self.emit_change(CellKind::Serving, spec.label, then, ChangeReason::Delivered);
+                self.emit_change(CellKind::Serving, &spec.label, change, ChangeReason::Delivered);
+                self.emit_change(CellKind::Serving, &spec.label, then, ChangeReason::Delivered);
             }
             Some(Err(cause)) => self.failed(target, permits, cause, now),
             None => self.censored(target, permits, now),
@@ -76,7 +73,7 @@ impl Fleet {
     fn synthetic_at(&self, target: TargetId, now: Timestamp) -> Option<Timestamp> {
         let cell = self.targets.get(&target)?;
         let serving = self.serving_cell(&cell.spec)?;
-        let endpoint = self.endpoints.get(&cell.spec.endpoint)?;
+        let endpoint = self.endpoints.get(cell.spec.endpoint_at)?;
         let is_new_day = now.since(endpoint.day_at) >= DAY;
         let config = &self.config.synthetic;
         if (endpoint.probes_today >= config.daily_max && !is_new_day)

@@ -63,7 +63,7 @@ fn money_that_is_gone_blocks_the_key_for_every_model() {
     let other = fleet.target(&spec("e", "n", "k"), at(0));
     fail(&mut fleet, one, FailureCause::QuotaExhausted { retry_after: None }, at(1));
     assert_eq!(fleet.refusal(other, at(1)).map(|r| r.cell), Some(CellKind::Quota));
-    assert!(!fleet.may_probe_early(other, at(1)), "probing does not bring money back");
+    assert!(!fleet.fitness(other, 0, at(1)).may_probe_early, "probing does not bring money back");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_forgotten_target_is_refused_and_what_others_share_stays() {
         fleet.target(&spec(&format!("e{n}"), "m", &format!("k{n}")), at(1 + n / 1000));
     }
     assert_eq!(fleet.refusal(old, at(20)).map(|r| r.cell), Some(CellKind::Model));
-    assert!(!fleet.may_probe_early(old, at(20)), "not even in panic");
+    assert!(!fleet.fitness(old, 0, at(20)).may_probe_early, "not even in panic");
     assert!(matches!(fleet.standing(old, at(20)), Standing::Refused { .. }));
     assert_eq!(fleet.standing(shared, at(20)), Standing::Ready);
     assert!(fleet.admit(shared, 0, at(20)).is_some());
