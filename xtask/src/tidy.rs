@@ -29,7 +29,11 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("unimplemented!(", &[], "finish it, or leave it out"),
     ("#[ignore", &[], "make the test run, or delete it"),
     ("// TODO", &[], "write an issue or a decision record instead"),
-    ("Instant::now", &["clock.rs", "fake_provider/mod.rs", "rehearsal/"], "ask the clock"),
+    (
+        "Instant::now",
+        &["clock.rs", "fake_provider/mod.rs", "rehearsal/", "benches/"],
+        "ask the clock",
+    ),
     ("SystemTime::now", &["clock.rs"], "ask the clock"),
     (
         "std::env::var",

@@ -1,8 +1,8 @@
 //! How fast does the engine decide, and how much does it remember?
 //!
-//! `cargo xtask bench-engine` prints times and bytes beside what they are meant to stay under. Times
-//! depend on the machine and on its other work, so nothing fails here; the quickest of all batches
-//! says most about the code, the median about the machine.
+//! `cargo xtask bench-engine` prints times and bytes beside what they are meant to stay under.
+//! Times depend on the machine and on its other work, so nothing fails here; the quickest of all
+//! batches says most about the code, the median about the machine.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]

@@ -2,7 +2,11 @@
 //!
 //! Exponential with full jitter: the `n`-th wait is anywhere between nothing and
 //! `base * 2^n`, capped. Full jitter spreads the clients of an outage evenly, so that a target
-//! which comes back is not hit by all of them at once.
+//! which comes back is not hit by all of them at once. A wait that the target itself asked for is
+//! another matter (`cooldown.rs`).
+//!
+//! Invariants: no wait is shorter than `floor` nor longer than `cap`. With the defaults the upper
+//! ends are 250 ms, 500 ms, 1 s, 2 s, 4 s and then 8 s.
 //!
 //! Source: engine.md 4.7; Brooker, "Exponential backoff and jitter", 2015.
 

@@ -14,8 +14,17 @@
 //!
 //! The wait starts at `recovery`, doubles with every trip in a row and is capped at
 //! `recovery_max`, jitter included: many short probes cost little, one long wait costs an outage
-//! its length again. A share (and one call per step, however little traffic there is) that grows with evidence, not with time, keeps a target that relapses
-//! under load from hurting more than a few calls.
+//! its length again. The share grows with evidence, not with time, so a target that relapses under
+//! load hurts a few calls only; one call per step may always come, however little traffic there is.
+//!
+//! | state | what is let through | left for | when |
+//! |---|---|---|---|
+//! | closed | everything | open | the detector says so |
+//! | open | nothing, for 5 s, doubling with every trip in a row up to 15 s | half-open | the wait is over and somebody asks |
+//! | half-open | one probe, with a lease of 30 s | ramp | it delivers its first content |
+//! | | | open | it fails, for longer; it is cancelled, for no time at all |
+//! | ramp | 10 %, half as much more with a success, every 2 s at most | closed | the share is whole, with 6 successes; or ten minutes without traffic |
+//! | | | open | one whole failure below half of the traffic, half of what trips above |
 //!
 //! Invariants, checked by the tests for every short history:
 //! - at most one probe is in flight, and its lease ends by itself;

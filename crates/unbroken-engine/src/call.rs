@@ -38,7 +38,7 @@ use crate::event::{AttemptResult, Event, Outcome, Phase, Why};
 use crate::fleet::{Fleet, Permits, Refusal, Sample};
 use crate::random::Random;
 use crate::resume::{Delivered, Flow, How, LAST_EVENT_WAIT};
-use crate::target::{TargetId, Tier};
+use crate::target::{TargetId, Tier, TierOrder};
 use crate::time::Timestamp;
 
 mod broken;
@@ -637,7 +637,8 @@ fn candidates(fleet: &mut Fleet, ask: &Ask, now: Timestamp) -> Vec<Candidate> {
     let count = ask.tiers.iter().map(|tier| tier.targets.len()).sum();
     let mut candidates: Vec<Candidate> = Vec::with_capacity(count);
     for (index, tier) in ask.tiers.iter().enumerate() {
-        let turn = if tier.targets.len() > 1 { fleet.take_turn(&ask.route, index) } else { 0 };
+        let rotates = tier.order == TierOrder::Rotate;
+        let turn = if rotates { fleet.take_turn(&ask.route, index) } else { 0 };
         let mut random = fleet.random.clone();
         let target_at = |place: usize| tier.targets.get(place).map(|(target, _)| *target);
         let price = |place| target_at(place).map_or(0.0, |target| fleet.price(target, now));

@@ -1,8 +1,19 @@
 //! Until when is a cell blocked? Rate limits, quotas, money and vanished models are not sickness:
 //! they block a cell until a known time and never count against a breaker.
 //!
+//! | what | first | each further one in a row | at most | ends early by |
+//! |---|---|---|---|---|
+//! | rate limit of a key for a model | 1 s | twice as long | 24 h | a new key |
+//! | quota or money of a key | 5 min | four times | 24 h | a new key |
+//! | a model gone at an endpoint | 60 s | four times | 24 h | nothing |
+//! | a model gone everywhere | 60 s | four times | 24 h | an answer of that model |
+//! | overload that named its wait | as asked | as asked | 300 s | nothing |
+//!
+//! A time that the target names replaces our own, up to the same bound.
+//!
 //! Invariants: a block is never shortened by another (field case C-1); the waits we choose
-//! ourselves grow with every block in a row and are forgotten after a success.
+//! ourselves grow with every block in a row and are forgotten after a success; the refusals of one
+//! burst are one block. Sources: engine.md 3.1, 4.2; `docs/failover.md`.
 
 use core::time::Duration;
 

@@ -4,9 +4,16 @@
 //! one gets all the time that is left: cutting a slow but healthy target when nobody else is left
 //! helps no one.
 //!
-//! The limit on the first content is learned: half as much again as one in a hundred of this model's
-//! answers needs, at least 4 s, never more than the limit that was set. A long-thinking model is
-//! not mistaken for a dead one, and a quick one's silence is noticed sooner.
+//! The limit on the first content is learned: half as much again as the slowest hundredth of this
+//! model's answers needs, at least 4 s, never more than the limit that was set. A long-thinking
+//! model is not mistaken for a dead one, and a quick one's silence is noticed sooner.
+//!
+//! ```text
+//! limit    = clamp(1.5 * p99, 4 s, configured)       configured, while nothing is learned
+//! reserve  = min(8 s, left / (behind + 1))           for each candidate behind
+//! deadline = now + min(limit, left - reserve * behind)
+//!            the end of the call, for the last candidate
+//! ```
 //!
 //! Invariants: no attempt's deadline lies beyond the call's; only the last candidate may outlive
 //! its own limit. Source: engine.md 4.7 and section 0, decision 2.
@@ -90,8 +97,8 @@ impl Limits {
 
     /// When an attempt that is started at `now` must have delivered its first content.
     ///
-    /// `first_content` is its limit; `behind` is the number of candidates after it. Each of them is left 8 s, or a fair share of what
-    /// there is.
+    /// `first_content` is its limit; `behind` is the number of candidates after it. Each of them is
+    /// left 8 s, or a fair share of what there is.
     #[must_use]
     pub fn first_content_by(
         first_content: Duration,

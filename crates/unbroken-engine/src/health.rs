@@ -1,9 +1,18 @@
-//! When to look after an endpoint, and what a look proves.
+//! When to look after a target that nobody calls, and what a look proves.
 //!
-//! A cheap request (the list of models) shows whether an endpoint can be reached. It says nothing
-//! about whether a model is served, so it never closes a serving breaker; it closes and opens the
-//! endpoint's own. No data means unknown, never ill. Source: engine.md 4.5; seed document, second
-//! listing.
+//! | look | costs | when | proves |
+//! |---|---|---|---|
+//! | a live call | nothing | whenever one comes | everything |
+//! | the list of models | nothing | every 30 s; every 5 s while the endpoint is refused | the endpoint is reached |
+//! | a tiny request | a few tokens | a shut target, 30 s after its wait, every 30 s | the model is served |
+//! | the same, as exercise | a few tokens | a target that nobody asked for a while, if wanted | it could stand in |
+//! | the provider's status page | nothing | every minute, if configured | nothing: half of the evidence is enough |
+//!
+//! The list of models says nothing about whether one is served, so it never closes a serving breaker;
+//! it closes and opens the endpoint's own. No data means unknown, never ill.
+//!
+//! Invariants: no endpoint is checked twice at once; tiny requests stay below `daily_max` per
+//! endpoint and day. Sources: engine.md 4.5; seed document, second listing.
 
 use core::time::Duration;
 

@@ -6,7 +6,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | after | p95 of the first content, at least 0.8 s, at most two thirds of the limit; half of the limit while nothing is learned |
+//! | after | p95 of the first content, at least 0.8 s, at most two thirds of the limit |
+//! | | half of the limit while nothing is learned |
 //! | probes | after at most 1.2 s, outside of the budget: a probe must not cost its caller much |
 //! | degraded | after half the time |
 //! | budget | a bucket of 10; each call pays 0.05, a hedge takes 1 |

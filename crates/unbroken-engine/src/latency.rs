@@ -2,9 +2,9 @@
 //!
 //! Times are counted in buckets that are a fourth of an octave wide (19 %), from 1 ms to 17
 //! minutes; old ones are forgotten by halving all counts when there are 500, or 255 of one bucket.
-//! A model is sketched
-//! per kind of answer and per size of its input, because a long prompt takes longer to read and a
-//! reasoning model thinks first; until a size has enough samples its kind stands in.
+//! A model is sketched per kind of answer and per size of its input, because a long prompt takes
+//! longer to read and a reasoning model thinks first; until a size has enough samples its kind
+//! stands in.
 //!
 //! Only good answers are learned from: a target that fails fast must not look fast.
 //! [`Peak`] is the other view, for choosing between targets: it jumps up at once, comes down
@@ -12,8 +12,8 @@
 //!
 //! Invariants: quantiles lie between the smallest and the largest sample, up to the width of a
 //! bucket; a failure never makes a target cheaper (I8). Bound: [`SKETCHES_MAX`] sketches of 84
-//! bytes per model, and four more. Sources: engine.md 4.3, 4.6; linkerd's failure-aware load estimate, read
-//! 2026-11-22.
+//! bytes per model, and four more. Sources: engine.md 4.3, 4.6; linkerd's failure-aware load
+//! estimate, read 2026-11-22.
 
 use alloc::vec::Vec;
 use core::time::Duration;

@@ -6,6 +6,12 @@
 //! and the bound grows by a twentieth with every minute without a refusal, so that a limit which
 //! was raised is found. A key that is alone is used all the same: its refusal is better than ours.
 //!
+//! | | |
+//! |---|---|
+//! | learned from a refusal | the requests and tokens of the sixty seconds before it |
+//! | used | 95 % of that, 5 % more with each minute without a refusal |
+//! | forgotten | an hour after the last refusal |
+//!
 //! Invariants: a key that was never refused is never held back; the bound is at least one request.
 //! Source: engine.md scenarios 16 and 17 (pre-admission).
 

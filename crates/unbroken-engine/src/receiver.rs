@@ -1,6 +1,11 @@
 //! How much may be sent to a target at once? Whoever takes over the load of a dead target must not
 //! die of it.
 //!
+//! | limit | begins | what fits | grows by |
+//! |---|---|---|---|
+//! | at once | with the target's first "overloaded" | seven tenths of what was under way | one per round of good answers |
+//! | per minute | above 1,000,000 tokens | half as much again as the last quarter of an hour | itself |
+//!
 //! Two limits. *At once*: none, until the target says that it is overloaded; then seven tenths of
 //! what was under way, growing by one with every full round of good answers. *Growth*: above the
 //! provider's own acceleration floor, no more tokens per minute than half as many again as in the

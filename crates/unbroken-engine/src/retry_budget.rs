@@ -2,10 +2,18 @@
 //!
 //! A bucket of tokens: every call pays a little in, every attempt after a call's first failover
 //! takes one out. While things go well the bucket is full; when everything fails, attempts settle
-//! at a fixed share above the calls.
+//! at a fixed share above the calls: one in five, however long the outage lasts.
+//!
+//! | what | takes or pays |
+//! |---|---|
+//! | a call begins | pays 0.2, up to 10 |
+//! | its first attempt, its first failover | free |
+//! | a failover to a target that little speaks against | free |
+//! | what never reached a target | free |
+//! | any other attempt | takes 1; without it the call ends |
 //!
 //! Invariants: never above `capacity`, never below zero, only first attempts pay in.
-//! Source: engine.md 4.8 (B1).
+//! Source: engine.md 4.8 (B1); `call/next.rs` says what is free.
 
 /// Settings of the retry budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,9 +8,12 @@
 //! max(0, (calls - 2 * answers - 10) / (calls + 1)), at most 0.9
 //! ```
 //!
-//! Nothing is turned away as long as half of the calls are answered, nor the first ten of a quiet route. It is asked only in panic: a
-//! route with a healthy target never throttles. Source: engine.md 4.8; Beyer et al., "Site
-//! reliability engineering", 2016, chapter 21.
+//! Nothing is turned away as long as half of the calls are answered, nor are the first ten of a quiet
+//! route. It is asked only in panic: a route with a healthy target never throttles.
+//!
+//! Invariants: one call in ten is tried, however bad it is; calls and answers of the past fade with
+//! a time constant of two minutes. Sources: engine.md 4.8; Beyer et al., "Site reliability
+//! engineering", 2016, chapter 21.
 
 use crate::random::Random;
 use crate::time::Timestamp;

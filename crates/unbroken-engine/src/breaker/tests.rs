@@ -461,7 +461,7 @@ fn the_trips_of_others_are_followed_for_as_long_as_they_last() {
     let change = played.breaker.adopt_open(seconds(5), at(1)).unwrap();
     assert_eq!((change.to, change.wait, change.trips), ("open", seconds(5), 1));
     assert_eq!(played.breaker.state, State::Open { until: at(6) });
-    assert_eq!(played.breaker.changed_at(), at(1));
+    assert_eq!((played.breaker.changed_at(), played.breaker.trips()), (at(1), 1));
     assert_eq!(played.breaker.adopt_open(seconds(5), at(2)), None, "it is open");
     let mut long = play(&[]);
     long.breaker.adopt_open(seconds(500), at(1));

@@ -1,4 +1,15 @@
 //! What does the fleet learn from an attempt? Every permit comes back here, whatever happened.
+//!
+//! | end of an attempt | endpoint | key | service of the model |
+//! |---|---|---|---|
+//! | first content | works | works | a probe has proved its point |
+//! | answered | works | works | success; its times are learned |
+//! | failed | by the cause's blame (`cause.rs`) | the same | the same |
+//! | late, and another one won | nothing | nothing | half a failure, and slow |
+//! | ended by us, or the client left | nothing | nothing | nothing: the permit goes back |
+//!
+//! Invariants: each permit is settled once; what blames nobody changes no breaker. Source: engine.md
+//! 4.2.
 
 use super::{
     Blame, CellKind, ChangeReason, CooldownConfig, Duration, Event, FailureCause, Fleet, Permits,
