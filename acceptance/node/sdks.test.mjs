@@ -14,7 +14,12 @@ import OpenAI from "openai";
 const WORDS = Array.from({ length: 60 }, (_, n) => `w${n + 1}`).join(" ");
 const SCHEMA = { type: "object", properties: { city: { type: "string" }, days: { type: "integer" } }, required: ["city"] };
 const ARGUMENTS = { city: "Berlin", days: 7 };
-const DIALECTS = { openai: ["openai-chat", "/v1"], anthropic: ["anthropic-messages", ""], gemini: ["gemini", ""] };
+const DIALECTS = {
+  openai: ["openai-chat", "/v1"],
+  responses: ["openai-responses", "/v1"],
+  anthropic: ["anthropic-messages", ""],
+  gemini: ["gemini", ""],
+};
 const ROUTES = Object.keys(DIALECTS).flatMap((name) => [name, `rescue-${name}`]);
 const processes = [];
 const providers = {};
@@ -117,6 +122,49 @@ for (const route of ROUTES) {
           return true;
         }),
       ));
+  });
+
+  describe(`openai responses, answered by ${route}`, () => {
+    const client = () => new OpenAI({ baseURL: `${url}/v1`, apiKey: "x", maxRetries: 0 });
+    const tools = [{ type: "function", name: "weather", parameters: SCHEMA, strict: false }];
+
+    test("plain", async () => {
+      const answer = await client().responses.create({ model: route, input: "Count." });
+      assert.equal(answer.output_text, WORDS);
+      assert.equal(answer.status, "completed");
+      assert.equal(answer.usage.output_tokens, 60);
+    });
+
+    test("stream", async () => {
+      const events = [];
+      for await (const event of await client().responses.create({ model: route, input: user, stream: true })) {
+        events.push(event);
+      }
+      assert.deepEqual(events.map((event) => event.sequence_number), [...events.keys()]);
+      assert.equal(events[0].type, "response.created");
+      assert.equal(events.at(-1).type, "response.completed");
+      const deltas = events.filter((event) => event.type === "response.output_text.delta");
+      assert.equal(deltas.map((event) => event.delta).join(""), WORDS);
+      assert.equal(events.at(-1).response.usage.output_tokens, 60);
+    });
+
+    test("tool call with its result", async () => {
+      const stream = client().responses.stream({ model: route, input: asks, tools });
+      const answer = await stream.finalResponse();
+      const call = answer.output.find((item) => item.type === "function_call");
+      assert.deepEqual([call.name, JSON.parse(call.arguments)], ["weather", ARGUMENTS]);
+      const result = { type: "function_call_output", call_id: call.call_id, output: "sunny" };
+      const input = [...asks, ...answer.output, result];
+      const next = await client().responses.create({ model: route, input, tools, store: false });
+      assert.equal(next.output_text, WORDS);
+    });
+
+    test("error", async () => {
+      await whileFailing(route, async () => {
+        const asked = client().responses.create({ model: route, input: "Count." });
+        await assert.rejects(asked, (error) => error.status === 400 && /temperature/.test(error.message));
+      });
+    });
   });
 
   describe(`anthropic, answered by ${route}`, () => {

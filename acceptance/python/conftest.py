@@ -10,7 +10,12 @@ import urllib.request
 import pytest
 
 BIN = os.environ["UNBROKEN_BIN"]
-DIALECTS = {"openai": ("openai-chat", "/v1"), "anthropic": ("anthropic-messages", ""), "gemini": ("gemini", "")}
+DIALECTS = {
+    "openai": ("openai-chat", "/v1"),
+    "responses": ("openai-responses", "/v1"),
+    "anthropic": ("anthropic-messages", ""),
+    "gemini": ("gemini", ""),
+}
 
 
 def start(arguments, pattern, stream):

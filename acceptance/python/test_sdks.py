@@ -87,6 +87,57 @@ class TestOpenAI:
         assert "rescue-openai" in [model.id for model in openai_client.models.list()]
 
 
+class TestResponses:
+    TOOLS = [{"type": "function", "name": "weather", "description": "The weather", "parameters": SCHEMA}]
+
+    def test_plain(self, openai_client, route):
+        answer = openai_client.responses.create(model=route, input="Count.")
+        assert answer.output_text == WORDS
+        assert answer.status == "completed"
+        assert answer.usage.output_tokens == 60
+        assert answer.created_at >= 1_700_000_000
+
+    def test_stream(self, openai_client, route):
+        events = list(openai_client.responses.create(model=route, input=USER, instructions="Be brief.", stream=True))
+        assert [event.sequence_number for event in events] == list(range(len(events)))
+        kinds = [event.type for event in events]
+        assert kinds[:2] == ["response.created", "response.in_progress"]
+        assert kinds[-1] == "response.completed"
+        assert sum(kind in ("response.completed", "response.incomplete", "response.failed") for kind in kinds) == 1
+        assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == WORDS
+        final = events[-1].response
+        assert final.output_text == WORDS
+        assert final.usage.output_tokens == 60
+        done = [event.item for event in events if event.type == "response.output_item.done"]
+        assert [item.id for item in done] == [item.id for item in final.output]
+
+    def test_tool_loop(self, openai_client, route):
+        items = [{"role": "user", "content": "Please call weather"}]
+        answer = openai_client.responses.create(model=route, input=items, tools=self.TOOLS, store=False)
+        call = next(item for item in answer.output if item.type == "function_call")
+        assert (call.name, json.loads(call.arguments)) == ("weather", ARGUMENTS)
+        items += [item.to_dict() for item in answer.output]
+        items += [{"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}]
+        answer = openai_client.responses.create(model=route, input=items, tools=self.TOOLS, store=False)
+        assert answer.output_text == WORDS
+
+    def test_tool_stream(self, openai_client, route):
+        with openai_client.responses.stream(model=route, input="Please call weather", tools=self.TOOLS) as stream:
+            answer = stream.get_final_response()
+        call = next(item for item in answer.output if item.type == "function_call")
+        assert (call.name, json.loads(call.arguments)) == ("weather", ARGUMENTS)
+
+    def test_error(self, openai_client, failing):
+        with pytest.raises(openai.BadRequestError) as caught:
+            openai_client.responses.create(model=failing, input="Count.")
+        assert "temperature" in caught.value.message
+
+    def test_what_only_its_provider_has_is_refused(self, openai_client):
+        with pytest.raises(openai.BadRequestError) as caught:
+            openai_client.responses.create(model="anthropic", input="Go on.", previous_response_id="resp_1")
+        assert "previous_response_id" in caught.value.message
+
+
 class TestAnthropic:
     TOOLS = [{"name": "weather", "description": "The weather", "input_schema": SCHEMA}]
 

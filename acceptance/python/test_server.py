@@ -1,5 +1,6 @@
 """What the server itself promises, over real sockets."""
 
+import gzip
 import http.client
 import json
 import signal
@@ -55,10 +56,14 @@ def test_a_body_over_the_limit_is_refused_in_the_callers_dialect(stage):
     assert (error["type"], error["error"]["type"]) == ("error", "request_too_large")
 
 
-def test_a_compressed_body_is_refused_before_it_is_read(stage):
-    response, text = ask(stage, "POST", "/v1/messages", b"\x1f\x8b", {"content-encoding": "gzip"})
+def test_compressed_bodies_are_read(stage):
+    body = gzip.compress(BODY.encode())
+    response, text = ask(stage, "POST", "/v1/chat/completions", body, {"content-encoding": "gzip"})
+    assert response.status == 200
+    assert text.endswith("data: [DONE]\n\n")
+    response, text = ask(stage, "POST", "/v1/messages", b"x", {"content-encoding": "lzma"})
     assert (response.status, json.loads(text)["type"]) == (415, "error")
-    assert "compressed" in json.loads(text)["error"]["message"]
+    assert "gzip" in json.loads(text)["error"]["message"]
 
 
 def test_what_is_not_possible_is_told_in_the_callers_dialect(stage):

@@ -176,9 +176,18 @@ fn lists(root: &Path, faults: &mut Vec<String>) {
     let folders = [
         (
             "crates/unbroken/src/providers",
-            &["classify", "fit", "prefix", "rate_limits", "replies", "retry_after", "tests"][..],
+            &[
+                "classify",
+                "fit",
+                "prefix",
+                "rate_limits",
+                "replies",
+                "retry_after",
+                "surfaces",
+                "tests",
+            ][..],
         ),
-        ("crates/unbroken-wire/src/dialects", &["fields"][..]),
+        ("crates/unbroken-wire/src/dialects", &["fields", "foreign", "side"][..]),
     ];
     for (folder, others) in folders {
         let list = fs::read_to_string(root.join(folder).join("mod.rs")).unwrap_or_default();

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::dialects::{Ended, RequestError};
 use crate::error::ErrorBody;
+use crate::media;
 
 /// A request.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,12 +41,18 @@ pub struct Chat {
     pub sampling: Sampling,
     /// How much the model should think.
     pub effort: Option<Effort>,
+    /// Whether the client wants to read what the model thinks.
+    pub show_thinking: Option<bool>,
     /// Who the end user is, opaque.
     pub user: Option<String>,
     /// How many answers; 1 unless the client wants more.
     pub choices: u64,
+    /// Whether the target is known to go on with an assistant's turn at the end.
+    pub is_begun: bool,
     /// Fields of the origin's dialect without a neutral meaning.
     pub extras: Vec<(String, Value)>,
+    /// Fields that the origin's dialect repeats in its answers.
+    pub echo: Vec<(String, Value)>,
 }
 
 /// How tokens are drawn; absent fields are the model's own choice.
@@ -118,11 +125,30 @@ pub enum Block {
     Thinking {
         /// In words, as far as shown.
         text: String,
-        /// The proof that lets it travel back to where it came from, with its dialect.
-        signature: Option<String>,
+        /// What lets it travel back to where it came from.
+        proof: Option<Proof>,
     },
     /// Something only its own dialect understands.
     Opaque(Value),
+}
+
+impl Block {
+    /// Its text, if it is text.
+    pub(crate) fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// What only its maker can read, and wants back byte for byte: signed or encrypted thinking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The dialect of its maker; everybody else is spared it.
+    pub origin: &'static str,
+    /// The block as its maker wrote it, as JSON text.
+    pub json: String,
 }
 
 /// Where bytes are.
@@ -145,9 +171,7 @@ impl Source {
     pub fn of_url(url: &str) -> Self {
         let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
         match inline {
-            Some((media_type, data)) => {
-                Self::Base64 { media_type: media_type.to_owned(), data: data.to_owned() }
-            }
+            Some((media_type, data)) => media::inline(media_type, data),
             None => Self::Url(url.to_owned()),
         }
     }
@@ -174,8 +198,8 @@ pub struct ToolCall {
 }
 
 impl ToolCall {
-    /// The arguments as an object: empty arguments are `{}`; what cannot be read is kept as text
-    /// under `_raw`, and `false` says so.
+    /// The arguments as an object: empty arguments are `{}`, another value stands under `value`; what
+    /// cannot be read is kept as text under `_raw`, and `false` says so.
     #[must_use]
     pub fn input(&self) -> (Value, bool) {
         match serde_json::from_str(&self.arguments) {
@@ -184,9 +208,10 @@ impl ToolCall {
             Err(_) if self.arguments.trim().is_empty() => {
                 (Value::Object(serde_json::Map::new()), true)
             }
-            Ok(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | Err(_) => {
-                (serde_json::json!({ "_raw": self.arguments }), false)
-            }
+            Ok(
+                other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)),
+            ) => (serde_json::json!({ "value": other }), true),
+            Err(_) => (serde_json::json!({ "_raw": self.arguments }), false),
         }
     }
 }
@@ -202,6 +227,8 @@ pub struct Tool {
     pub schema: Value,
     /// Whether arguments must match the schema exactly.
     pub strict: Option<bool>,
+    /// Whether its input is free text, which travels as the one argument `input`.
+    pub is_custom: bool,
 }
 
 /// Whether and which tools must be called.
@@ -380,8 +407,8 @@ pub enum StreamEvent {
     Refusal(String),
     /// More thinking.
     Thinking(String),
-    /// The proof of the thinking so far.
-    Signature(String),
+    /// The proof of the thinking so far; alone, it is thinking that nobody may read.
+    Proof(Proof),
     /// A tool call begins.
     ToolStart {
         /// Counts the calls of this answer from 0.
@@ -397,6 +424,11 @@ pub enum StreamEvent {
         index: u32,
         /// The next piece of their JSON text.
         fragment: String,
+    },
+    /// The arguments of a call are complete. Not every dialect says so.
+    ToolEnd {
+        /// Which call.
+        index: u32,
     },
     /// Tokens used so far; the last one counts.
     Usage(Usage),
@@ -419,7 +451,8 @@ impl StreamEvent {
             | Self::ToolArguments { fragment: text, .. } => !text.is_empty(),
             Self::ToolStart { .. } => true,
             Self::Start { .. }
-            | Self::Signature(_)
+            | Self::Proof(_)
+            | Self::ToolEnd { .. }
             | Self::Usage(_)
             | Self::Finish(_)
             | Self::Ping
@@ -474,11 +507,37 @@ impl Chat {
     }
 
     /// Makes sure that there is something to answer.
-    pub(crate) fn checked(self) -> Result<Self, RequestError> {
+    pub(crate) fn checked(mut self) -> Result<Self, RequestError> {
         if self.model.is_empty() {
             return Err(RequestError::missing("model"));
         }
+        // The same tool twice is the same tool.
+        let mut tools: Vec<Tool> = Vec::with_capacity(self.tools.len());
+        for tool in std::mem::take(&mut self.tools) {
+            if !tools.contains(&tool) {
+                tools.push(tool);
+            }
+        }
+        self.tools = tools;
         Ok(self)
+    }
+
+    /// Whether its client marks what should be kept in a prompt cache.
+    pub(crate) fn wants_caching(&self) -> bool {
+        self.extras.iter().any(|(field, _)| field == "cache_control")
+    }
+
+    /// The text that an assistant has begun, if the conversation ends with it and it is not certain
+    /// that the target goes on with it.
+    pub(crate) fn prefill(&self) -> Option<String> {
+        if self.is_begun {
+            return None;
+        }
+        let last = self.turns.last().filter(|turn| turn.role == Role::Assistant)?;
+        let has_call = last.blocks.iter().any(|block| matches!(block, Block::ToolCall(_)));
+        let texts = last.blocks.iter().cloned().filter_map(Block::into_text);
+        let text: String = texts.collect();
+        (!has_call && !text.is_empty()).then_some(text)
     }
 }
 
@@ -528,15 +587,18 @@ impl Answer {
             match block {
                 Block::Text(text) => events.push(StreamEvent::Text(text.clone())),
                 Block::Refusal(text) => events.push(StreamEvent::Refusal(text.clone())),
-                Block::Thinking { text, signature } => {
-                    events.push(StreamEvent::Thinking(text.clone()));
-                    events.extend(signature.clone().map(StreamEvent::Signature));
+                Block::Thinking { text, proof } => {
+                    if !text.is_empty() {
+                        events.push(StreamEvent::Thinking(text.clone()));
+                    }
+                    events.extend(proof.clone().map(StreamEvent::Proof));
                 }
                 Block::ToolCall(call) => {
                     let (id, name) = (call.id.clone(), call.name.clone());
                     events.push(StreamEvent::ToolStart { index: calls, id, name });
                     let fragment = call.arguments.clone();
                     events.push(StreamEvent::ToolArguments { index: calls, fragment });
+                    events.push(StreamEvent::ToolEnd { index: calls });
                     calls += 1;
                 }
                 Block::Image(_)
@@ -575,14 +637,15 @@ impl Answer {
                 _ => self.blocks.push(Block::Refusal(more.clone())),
             },
             StreamEvent::Thinking(more) => match self.blocks.last_mut() {
-                Some(Block::Thinking { text, signature: None }) => text.push_str(more),
-                _ => self.blocks.push(Block::Thinking { text: more.clone(), signature: None }),
+                Some(Block::Thinking { text, proof: None }) => text.push_str(more),
+                _ => self.blocks.push(Block::Thinking { text: more.clone(), proof: None }),
             },
-            StreamEvent::Signature(proof) => {
-                if let Some(Block::Thinking { signature, .. }) = self.blocks.last_mut() {
-                    *signature = Some(proof.clone());
-                }
-            }
+            StreamEvent::Proof(more) => match self.blocks.last_mut() {
+                Some(Block::Thinking { proof: proof @ None, .. }) => *proof = Some(more.clone()),
+                _ => self
+                    .blocks
+                    .push(Block::Thinking { text: String::new(), proof: Some(more.clone()) }),
+            },
             StreamEvent::ToolStart { id, name, .. } => {
                 let (id, name) = (id.clone(), name.clone());
                 self.blocks.push(Block::ToolCall(ToolCall { id, name, arguments: String::new() }));
@@ -599,7 +662,7 @@ impl Answer {
             }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::Finish(finish) => self.finish = *finish,
-            StreamEvent::Ping | StreamEvent::Error(_) => {}
+            StreamEvent::Ping | StreamEvent::ToolEnd { .. } | StreamEvent::Error(_) => {}
         }
     }
 }

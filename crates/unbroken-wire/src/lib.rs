@@ -6,10 +6,17 @@
 //! error bodies; [`resume`] asks a target to go on with an answer that broke, and [`seam`] judges
 //! whether it did.
 
+pub mod base64;
 pub mod chat;
 pub mod dialects;
 pub mod error;
+pub mod media;
+pub mod names;
 pub mod raw;
 pub mod resume;
+mod schema;
+pub mod seal;
 pub mod seam;
 pub mod sse;
+pub mod stops;
+pub mod undo;

@@ -144,6 +144,43 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
     }
 }
 
+/// The body with U+FFFD for every half of a character that came without its other half: no strict
+/// parser takes such a body. `None` if there is none, which is nearly always.
+#[must_use]
+pub fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let mut repaired: Option<String> = None;
+    let (mut from, mut at) = (0, 0);
+    while let Some(found) = text.get(at..)?.find('\\') {
+        let escape = at + found;
+        let half = unit(text, escape);
+        let is_pair = matches!(half, Some(0xd800..=0xdbff))
+            && matches!(unit(text, escape + 6), Some(0xdc00..=0xdfff));
+        at = match half {
+            Some(0xd800..=0xdfff) if !is_pair => {
+                let repaired = repaired.get_or_insert_with(String::new);
+                repaired.push_str(text.get(from..escape)?);
+                repaired.push_str("\\ufffd");
+                from = escape + 6;
+                from
+            }
+            Some(_) if is_pair => escape + 12,
+            Some(_) => escape + 6,
+            // An escape of two letters.
+            None => escape + 2,
+        };
+    }
+    let mut repaired = repaired?;
+    repaired.push_str(text.get(from..)?);
+    Some(repaired.into_bytes())
+}
+
+/// The unit of UTF-16 that an escape at this place stands for.
+fn unit(text: &str, at: usize) -> Option<u16> {
+    let hex = text.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+    hex.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(hex, 16).ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,5 +235,23 @@ mod tests {
         assert_eq!((members.get_str("b"), members.get_str("c")), (None, None));
         let error = Members::split(b"[1]").unwrap_err().to_string();
         assert!(error.contains("object"), "{error}");
+    }
+
+    #[test]
+    fn halves_of_characters_are_replaced_and_whole_ones_stay() {
+        let repaired = |text: &str| {
+            without_lone_surrogates(text.as_bytes()).map(|body| String::from_utf8(body).unwrap())
+        };
+        let changed = r#"{"a":"x\ufffdy\ufffd","b":"\ud83d\ude00"}"#;
+        assert_eq!(
+            repaired(r#"{"a":"x\ud83dy\uDE00","b":"\ud83d\ude00"}"#).as_deref(),
+            Some(changed)
+        );
+        for fine in
+            [r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\\ud83d"}"#, r#"{"a":"\u00e9"}"#, "{}", "\\"]
+        {
+            assert_eq!(repaired(fine), None, "{fine}");
+        }
+        assert!(serde_json::from_str::<serde_json::Value>(changed).is_ok());
     }
 }

@@ -40,6 +40,7 @@ pub fn write_beginning(
 ) -> Result<Written, Unsupported> {
     let mut chat = shortened(chat, text);
     chat.push(Role::Assistant, vec![Block::Text(beginning(text).to_owned())]);
+    chat.is_begun = true;
     let written = (dialect.write_request)(&chat, model)?;
     let extra: &[(&str, bool)] = match prefill {
         Prefill::Trailing => return Ok(written),
@@ -60,7 +61,7 @@ pub fn write_beginning(
     if let Some(place) = place {
         place.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), json!(value))));
     }
-    Ok(Written { body: body.to_string().into_bytes(), warnings: written.warnings })
+    Ok(Written { body: body.to_string().into_bytes(), ..written })
 }
 
 /// Writes the request with `text` as an answer that was cut off, and the request to go on.

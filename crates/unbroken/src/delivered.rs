@@ -84,8 +84,9 @@ impl Ledger {
             StreamEvent::Usage(usage) if self.hops.len() <= 1 => self.input = Some(*usage),
             StreamEvent::Usage(_)
             | StreamEvent::Start { .. }
-            | StreamEvent::Signature(_)
+            | StreamEvent::Proof(_)
             | StreamEvent::ToolArguments { .. }
+            | StreamEvent::ToolEnd { .. }
             | StreamEvent::Finish(_)
             | StreamEvent::Ping
             | StreamEvent::Error(_) => {}

@@ -47,14 +47,8 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn new(request: &CallRequest, chat: &Chat) -> Self {
-        let head = StreamHead {
-            id: request.id.clone(),
-            model: chat.model.clone(),
-            created_unix: Clock::unix_seconds(),
-            include_usage: chat.include_usage,
-            framing: request.framing,
-            input_tokens_estimate: chat.estimated_input_tokens(),
-        };
+        let created = Clock::unix_seconds();
+        let head = StreamHead::of(chat, &request.id, created, request.framing);
         Self {
             dialect: request.dialect,
             is_stream: chat.stream,
@@ -173,7 +167,7 @@ impl Relay {
         let End { ended, is_marked, answer } = end.unwrap_or_default();
         if !self.is_stream {
             if let (false, Some(answer)) = (self.is_native, answer) {
-                self.out.extend((self.dialect.write_answer)(&answer, Clock::unix_seconds()));
+                self.out.extend((self.dialect.write_answer)(&answer, &self.head));
             }
             return;
         }

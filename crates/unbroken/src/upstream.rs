@@ -16,6 +16,7 @@ use unbroken_wire::chat::{Answer, Chat, StreamEvent};
 use unbroken_wire::dialects::{AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated};
 use unbroken_wire::error::ErrorBody;
 use unbroken_wire::sse;
+use unbroken_wire::undo::Undo;
 
 use crate::capabilities::Needs;
 use crate::capabilities::lessons::{Lesson, lesson};
@@ -110,6 +111,8 @@ pub(crate) struct Upstream {
     attempt: AttemptId,
     exchange: Option<Exchange>,
     endpoint: std::sync::Arc<Endpoint>,
+    /// In which dialect the target is spoken to.
+    dialect: &'static Dialect,
     /// Whether the client speaks the target's dialect.
     speaks_alike: bool,
     /// Whether the answer passes as it comes.
@@ -124,6 +127,8 @@ pub(crate) struct Upstream {
     rate_limits: Vec<Left>,
     needs: Needs,
     lesson: Option<Lesson>,
+    /// What has to be undone in the answer.
+    undo: Undo,
     news: VecDeque<News>,
     pieces: Vec<Piece>,
     prelude: usize,
@@ -150,12 +155,14 @@ impl Upstream {
         resume: Resume,
     ) -> Self {
         let endpoint = choice.endpoint.clone();
-        let speaks_alike = speaks_alike(request, &endpoint);
+        let (dialect, _) = providers::served_in(endpoint.provider, request.dialect, &choice.model);
+        let speaks_alike = speaks_alike(request, chat, dialect);
         let how = resume.how;
         let mut upstream = Self {
             attempt,
             exchange: None,
             endpoint,
+            dialect,
             speaks_alike,
             is_native: speaks_alike && how == How::Fresh,
             how,
@@ -168,6 +175,7 @@ impl Upstream {
             rate_limits: Vec::new(),
             needs: Needs::of(chat),
             lesson: None,
+            undo: Undo::default(),
             news: VecDeque::new(),
             pieces: Vec::new(),
             prelude: 0,
@@ -291,7 +299,7 @@ impl Upstream {
         self.body = if !head.status.is_success() {
             Body::Error { status, bytes: Vec::new() }
         } else if self.wants_stream && is_event_stream {
-            let reader = (self.endpoint.provider.dialect.stream_reader)();
+            let reader = (self.dialect.stream_reader)();
             Body::Stream { parser: sse::Parser::new(), reader }
         } else {
             Body::Whole(Vec::new())
@@ -384,6 +392,10 @@ impl Upstream {
     fn admit(&mut self, pieces: Vec<Piece>) -> Admitted {
         let mut admitted = Admitted::default();
         for mut piece in pieces {
+            if piece.raw.is_none() {
+                self.undo.events(&mut piece.events);
+                admitted.end = self.undo.ended().map(Ok);
+            }
             if let Some(joint) = &mut self.joint {
                 match joint.take(&mut piece.events) {
                     Ok(is_stopped) => {
@@ -414,6 +426,7 @@ impl Upstream {
             return self.fail(cause);
         }
         let mut rest = Vec::new();
+        self.undo.flush(&mut rest);
         if let Some(Err(cause)) = self.joint.as_mut().map(|joint| joint.finish(ended, &mut rest)) {
             return self.fail(cause);
         }
@@ -447,7 +460,7 @@ impl Upstream {
                 }
                 self.note(taken, None, None);
                 match reader.end() {
-                    _ if self.has_failed() => {}
+                    _ if self.has_failed() || self.end.is_some() => {}
                     Ok(ended) => self.finish(ended, is_marked),
                     Err(_) => self.fail(FailureCause::Truncated),
                 }
@@ -459,8 +472,9 @@ impl Upstream {
         if bytes.is_empty() {
             return self.fail(FailureCause::EmptyAnswer);
         }
-        match (self.endpoint.provider.dialect.read_answer)(bytes) {
-            Ok(answer) => {
+        match (self.dialect.read_answer)(bytes) {
+            Ok(mut answer) => {
+                self.undo.answer(&mut answer);
                 if self.wants_stream {
                     // The target answered at once although a stream was asked for.
                     self.is_native = false;
@@ -496,7 +510,7 @@ impl Upstream {
         self.words = Some(Kept {
             status,
             body: bytes.into(),
-            dialect: self.endpoint.provider.dialect,
+            dialect: self.dialect,
             content_type: self.headers.get(CONTENT_TYPE).cloned(),
         });
         self.fail(cause);
@@ -537,9 +551,11 @@ impl Upstream {
     }
 }
 
-/// Whether the client's bytes can travel to the endpoint, and its bytes back, untouched.
-fn speaks_alike(request: &CallRequest, endpoint: &Endpoint) -> bool {
-    request.dialect.name == endpoint.provider.dialect.name
+/// Whether the client's bytes can travel to the target, and its bytes back, untouched. A body of
+/// another dialect than that of its path cannot.
+fn speaks_alike(request: &CallRequest, chat: &Chat, dialect: &Dialect) -> bool {
+    request.dialect.name == dialect.name
+        && chat.origin == dialect.name
         && matches!(request.framing, Framing::Sse)
 }
 
@@ -554,7 +570,8 @@ fn flow_of(event: &StreamEvent) -> Option<Flow> {
         StreamEvent::Text(_)
         | StreamEvent::Refusal(_)
         | StreamEvent::Start { .. }
-        | StreamEvent::Signature(_)
+        | StreamEvent::Proof(_)
+        | StreamEvent::ToolEnd { .. }
         | StreamEvent::Usage(_)
         | StreamEvent::Finish(_)
         | StreamEvent::Ping

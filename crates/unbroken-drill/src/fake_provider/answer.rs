@@ -155,7 +155,11 @@ impl Answering {
     fn refuses_prefill(&mut self) -> bool {
         let Some(Begun::Prefill { is_declared, .. }) = self.asked.begun else { return false };
         let manner = match (self.manner.prefill, self.dialect) {
-            (Prefill::ByDialect, FakeDialect::OpenaiChat) if !is_declared => Prefill::Ignore,
+            (Prefill::ByDialect, FakeDialect::OpenaiChat | FakeDialect::OpenaiResponses)
+                if !is_declared =>
+            {
+                Prefill::Ignore
+            }
             (Prefill::ByDialect, FakeDialect::AnthropicMessages)
                 if claude_refuses_prefill(&self.asked.model) =>
             {

@@ -1,4 +1,4 @@
-//! A provider that fails on command: three dialects on one loopback port.
+//! A provider that fails on command: four dialects on one loopback port.
 //!
 //! It answers in numbered words (`w1 w2 … w60`), so that a lost, repeated or reordered word is seen
 //! exactly, and behaves otherwise as the recordings of real providers do: asked anew it says the

@@ -12,7 +12,7 @@ impl Answering {
     fn error(&self, status: u16, kinds: [&str; 3], code: &str, message: &str) -> Outgoing {
         let [chat, messages, gemini] = kinds;
         let kind = match self.dialect {
-            FakeDialect::OpenaiChat => chat,
+            FakeDialect::OpenaiChat | FakeDialect::OpenaiResponses => chat,
             FakeDialect::AnthropicMessages => messages,
             FakeDialect::Gemini => gemini,
         };

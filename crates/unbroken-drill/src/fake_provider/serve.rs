@@ -145,6 +145,8 @@ async fn handle(request: Request<Incoming>, state: Arc<State>, line: Line) -> io
 fn dialect_of(path: &str) -> Option<FakeDialect> {
     if path.ends_with("/chat/completions") {
         Some(FakeDialect::OpenaiChat)
+    } else if path.ends_with("/responses") {
+        Some(FakeDialect::OpenaiResponses)
     } else if path.ends_with("/messages") {
         Some(FakeDialect::AnthropicMessages)
     } else if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") {

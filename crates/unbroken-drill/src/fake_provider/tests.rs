@@ -159,9 +159,12 @@ fn every_dialect_says_the_same() {
             let manner =
                 Manner { says, thinking_words: 3, words_before_calls: 2, ..Manner::default() };
             let content = decide(&asked, &manner, 12);
-            for dialect in
-                [FakeDialect::OpenaiChat, FakeDialect::AnthropicMessages, FakeDialect::Gemini]
-            {
+            for dialect in [
+                FakeDialect::OpenaiChat,
+                FakeDialect::OpenaiResponses,
+                FakeDialect::AnthropicMessages,
+                FakeDialect::Gemini,
+            ] {
                 let script = dialect.script(&asked, &content);
                 let events = script.prelude.iter().chain(&script.content).chain(&script.end);
                 for event in events {

@@ -12,7 +12,9 @@ use toml::Spanned;
 use unbroken::FailoverConfig;
 use unbroken::capabilities::{ModelRule, Need};
 use unbroken::endpoint::Endpoint;
-use unbroken::providers::{ANTHROPIC, GEMINI, OPENAI_COMPATIBLE, PROVIDERS, Provider};
+use unbroken::providers::{
+    ANTHROPIC, GEMINI, OPENAI_COMPATIBLE, OPENAI_RESPONSES_COMPATIBLE, PROVIDERS, Provider,
+};
 use unbroken::route::{Choice, Route, StreamOptions, Tier};
 use unbroken_engine::deadline::Limits;
 use unbroken_engine::detector::DetectorConfig;
@@ -266,7 +268,7 @@ impl Checker<'_> {
             }
             return known;
         };
-        let by_dialect = [&OPENAI_COMPATIBLE, &ANTHROPIC, &GEMINI];
+        let by_dialect = [&OPENAI_COMPATIBLE, &OPENAI_RESPONSES_COMPATIBLE, &ANTHROPIC, &GEMINI];
         let found = by_dialect.into_iter().find(|p| p.dialect.name == dialect.get_ref());
         if found.is_none() {
             let names: Vec<&str> = by_dialect.iter().map(|p| p.dialect.name).collect();

@@ -1,10 +1,12 @@
 //! The HTTP server: who asks what, and how the answer goes out.
 
 mod current;
+mod encoding;
 mod health;
 mod listen;
 mod paths;
 mod respond;
+mod side;
 mod socket;
 
 pub(crate) use current::Current;

@@ -12,11 +12,11 @@ use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use unbroken::reply::{CallRequest, CallStream, Reply, ReplyBody};
 use unbroken::{Clock, Failover};
-use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, Framing, ModelRow};
-use unbroken_wire::raw::Members;
+use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, ModelRow};
+use unbroken_wire::raw::{Members, without_lone_surrogates};
 
-use super::paths::{self, Asked};
-use super::{Current, health};
+use super::paths::{self, Asked, Wanted};
+use super::{Current, encoding, health, side};
 use crate::metrics::Metrics;
 use crate::routing::{LIST_MAX, Routing};
 
@@ -36,13 +36,6 @@ pub(super) type Outgoing = Response<Either<Full<Bytes>, CallStream>>;
 const BODY_TIMEOUT: Duration = Duration::from_secs(120);
 /// Our own fields of a body: read, and not sent on.
 const OWN_FIELDS: &[&str] = &["models"];
-
-struct Wanted {
-    dialect: &'static Dialect,
-    model_in_path: Option<String>,
-    stream_in_path: bool,
-    framing: Framing,
-}
 
 impl Responder {
     pub(super) fn new(failover: Failover, current: Arc<Current>, metrics: Arc<Metrics>) -> Self {
@@ -100,11 +93,13 @@ impl Responder {
         let uri = request.uri().clone();
         let query = uri.query().unwrap_or_default();
         match paths::read(request.method(), uri.path(), query, request.headers()) {
-            Asked::Chat { dialect, model_in_path, stream_in_path, framing } => {
-                let wanted = Wanted { dialect, model_in_path, stream_in_path, framing };
-                self.chat(wanted, request, id).await
-            }
+            Asked::Call(wanted) => self.call(wanted, request, id).await,
             Asked::Models(dialect) => json(200, (dialect.write_models)(&self.model_rows())),
+            Asked::Model(dialect, name) => self.model(dialect, &name),
+            Asked::Socket(dialect) => {
+                error(dialect, 426, "sockets are not spoken here: send the same as a POST", None)
+            }
+            Asked::Stored(dialect) => error(dialect, 404, NOT_KEPT, Some("not_kept_here")),
             Asked::Live | Asked::Root => text(200, "ok\n"),
             Asked::Ready if self.is_draining.load(Ordering::Relaxed) => text(503, "draining\n"),
             Asked::Ready => text(200, "ready\n"),
@@ -131,37 +126,32 @@ impl Responder {
         self.current.get().model_names().into_iter().map(row).collect()
     }
 
-    async fn chat(&self, wanted: Wanted, request: Request<Incoming>, id: &str) -> Outgoing {
+    fn model(&self, dialect: &Dialect, name: &str) -> Outgoing {
+        let rows = self.model_rows();
+        match rows.iter().find(|row| row.id == name) {
+            Some(row) => json(200, (dialect.write_model)(row)),
+            None => {
+                let message = format!("the model `{}` is not known here", shortened(name));
+                error(dialect, 404, &message, Some("model_not_found"))
+            }
+        }
+    }
+
+    async fn call(&self, wanted: Wanted, request: Request<Incoming>, id: &str) -> Outgoing {
         let dialect = wanted.dialect;
-        let (head, body) = request.into_parts();
-        let encoding = head.headers.get(CONTENT_ENCODING).filter(|value| *value != "identity");
-        if encoding.is_some() {
-            return error(dialect, 415, "compressed request bodies are not accepted", None);
-        }
         let routing = self.current.get();
+        let (head, body) = request.into_parts();
         let limit = routing.plan().server.body_max;
-        let too_large = || {
-            let message =
-                format!("the body is larger than {limit} bytes (`body_max` in `[server]`)");
-            error(dialect, 413, &message, None)
-        };
-        // A body that announces itself as too large is not waited for.
-        if hyper::body::Body::size_hint(&body).lower() > limit as u64 {
-            return too_large();
-        }
-        let whole = Limited::new(body, limit).collect();
-        let body = match tokio::time::timeout(BODY_TIMEOUT, whole).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(failed)) if failed.is::<LengthLimitError>() => return too_large(),
-            Ok(Err(_)) => {
-                return error(dialect, 400, "the body could not be read to its end", None);
-            }
-            Err(_) => {
-                let message = format!("the body did not come within {} s", BODY_TIMEOUT.as_secs());
-                return error(dialect, 408, &message, None);
-            }
+        let body = match read_body(dialect, &head.headers, body, limit).await {
+            // Half a character, which some clients cut off, would make the body unreadable.
+            Ok(body) => without_lone_surrogates(&body).map_or(body, Bytes::from),
+            Err(response) => return *response,
         };
         match self.prepare(&routing, wanted, head.headers, &body, id) {
+            Ok(call) if side::is_count(dialect) => {
+                let estimate = side::estimate(&call);
+                side::counted(self.failover.call(call).await, dialect, estimate)
+            }
             Ok(call) => reply(self.failover.call(call).await),
             Err(response) => *response,
         }
@@ -176,7 +166,7 @@ impl Responder {
         body: &Bytes,
         id: &str,
     ) -> Result<CallRequest, Box<Outgoing>> {
-        let Wanted { dialect, model_in_path, stream_in_path, framing } = wanted;
+        let Wanted { dialect, model_in_path, stream_in_path, framing, foreign_fields } = wanted;
         let members = Members::split(body)
             .map_err(|wrong| Box::new(error(dialect, 400, &wrong.to_string(), None)))?;
         let models = models(model_in_path.as_deref(), &members)
@@ -186,8 +176,10 @@ impl Responder {
         let route = routing
             .resolve(&models, may_substitute)
             .map_err(|message| Box::new(error(dialect, 404, &message, Some("model_not_found"))))?;
-        let is_ours = OWN_FIELDS.iter().any(|field| members.get(field).is_some());
-        let body = if is_ours { members.without(OWN_FIELDS).into() } else { body.clone() };
+        let route = if side::is_embedding(dialect) { side::same_model(&route) } else { route };
+        let strange: Vec<&str> = OWN_FIELDS.iter().chain(foreign_fields).copied().collect();
+        let is_there = strange.iter().any(|field| members.get(field).is_some());
+        let body = if is_there { members.without(&strange).into() } else { body.clone() };
         // A list without a model names its first.
         let body = match (model_in_path.is_none(), members.get_str("model"), models.first()) {
             (true, None, Some(first)) => with_model(&body, first),
@@ -203,6 +195,50 @@ impl Responder {
             body,
             route,
         })
+    }
+}
+
+/// The whole body, decompressed, within the limit and in time.
+async fn read_body(
+    dialect: &Dialect,
+    headers: &HeaderMap,
+    body: Incoming,
+    limit: usize,
+) -> Result<Bytes, Box<Outgoing>> {
+    let refuse = |status, message: &str| Err(Box::new(error(dialect, status, message, None)));
+    let too_large = format!("the body is larger than {limit} bytes (`body_max` in `[server]`)");
+    // A body that announces itself as too large is not waited for.
+    if hyper::body::Body::size_hint(&body).lower() > limit as u64 {
+        return refuse(413, &too_large);
+    }
+    let whole = Limited::new(body, limit).collect();
+    let body = match tokio::time::timeout(BODY_TIMEOUT, whole).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(failed)) if failed.is::<LengthLimitError>() => return refuse(413, &too_large),
+        Ok(Err(_)) => return refuse(400, "the body could not be read to its end"),
+        Err(_) => {
+            let message = format!("the body did not come within {} s", BODY_TIMEOUT.as_secs());
+            return refuse(408, &message);
+        }
+    };
+    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(body) };
+    // A large body unfolds for milliseconds: not where others wait for their turn.
+    let encoding = encoding.to_str().unwrap_or("unreadable").to_owned();
+    let decoding = move || encoding::decode(body, &encoding, limit);
+    match tokio::task::spawn_blocking(decoding).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(encoding::Fault::TooLarge)) => {
+            refuse(413, &format!("once it is decompressed, {too_large}"))
+        }
+        Ok(Err(encoding::Fault::Unsupported(name))) => {
+            let known = "gzip, deflate, br and zstd are";
+            let name = shortened(&name);
+            refuse(415, &format!("bodies in `{name}` are not accepted; {known}"))
+        }
+        Ok(Err(encoding::Fault::Invalid(why))) => {
+            refuse(400, &format!("the compressed body could not be read: {why}"))
+        }
+        Err(_) => refuse(400, "the compressed body could not be read"),
     }
 }
 
@@ -237,7 +273,7 @@ fn with_model(body: &Bytes, model: &str) -> Bytes {
         .map_or_else(|_| body.clone(), |members| members.with("model", &json).into())
 }
 
-fn reply(reply: Reply) -> Outgoing {
+pub(super) fn reply(reply: Reply) -> Outgoing {
     let body = match reply.body {
         ReplyBody::Whole(bytes) => Either::Left(Full::new(bytes)),
         ReplyBody::Stream(stream) => Either::Right(stream),
@@ -248,8 +284,12 @@ fn reply(reply: Reply) -> Outgoing {
     response
 }
 
+/// For whoever asks for what only its provider has.
+const NOT_KEPT: &str = "responses are kept by their providers, not here: ask the provider itself, \
+                        or send the whole conversation with `store: false`";
+
 /// What is here, for whoever asked for something else.
-const PLACES: &str = "this gateway answers POST /v1/chat/completions (OpenAI), POST /v1/messages \
+const PLACES: &str = "this gateway answers POST /v1/chat/completions and /v1/responses (OpenAI), POST /v1/messages \
                       (Anthropic), POST /v1beta/models/{model}:generateContent and \
                       :streamGenerateContent (Gemini), and GET /v1/models";
 
@@ -282,7 +322,7 @@ fn error(dialect: &Dialect, status: u16, message: &str, code: Option<&str>) -> O
     response
 }
 
-fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
+pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Outgoing {
     let mut response = text(status, body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

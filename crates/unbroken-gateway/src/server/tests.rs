@@ -140,8 +140,10 @@ async fn a_model_that_cannot_be_read_is_told_as_such() {
 #[tokio::test]
 async fn paths_and_methods_that_are_not_here_are_told_what_is() {
     let stage = stage().await;
-    let answer = post(stage.address, "/v1/responses", "", "{}").await;
-    assert_has(&answer, &["HTTP/1.1 404", "/v1/responses", "POST /v1/chat/completions"]);
+    let answer = post(stage.address, "/v1/nonsense", "", "{}").await;
+    assert_has(&answer, &["HTTP/1.1 404", "/v1/nonsense", "POST /v1/chat/completions"]);
+    let get = "GET /v1/responses/resp_1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert_has(&raw(stage.address, get).await, &["HTTP/1.1 404", "kept by their providers"]);
     assert!(!answer.contains("model_not_found"), "{answer}");
     let answer = post(stage.address, "/v1/models", "", "{}").await;
     assert_has(&answer, &["HTTP/1.1 405", "allow: GET, HEAD", "/v1/models takes GET"]);
@@ -272,4 +274,61 @@ async fn only_what_is_meant_for_a_provider_travels_to_it_and_back() {
     assert!(!answer.contains("openai-processing-ms"), "{answer}");
     let sent = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert!(!sent.contains("openai-project"), "{sent}");
+}
+
+#[tokio::test]
+async fn compressed_bodies_are_read_within_the_limit() {
+    let stage = stage().await;
+    let ask = async |encoding: &str, body: Vec<u8>| {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        let head = format!(
+            "POST {CHAT} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-encoding: {encoding}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(&[head.as_bytes(), &body].concat()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    };
+    let zstd = |text: &str| {
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        ruzstd::encoding::compress_to_vec(text.as_bytes(), level)
+    };
+    assert_has(&ask("zstd", zstd(GPT)).await, &["HTTP/1.1 200", "\"w1 w2"]);
+    let bomb = zstd(&" ".repeat(1 << 20));
+    assert!(bomb.len() < 1_024, "{}", bomb.len());
+    assert_has(&ask("zstd", bomb).await, &["HTTP/1.1 413", "once it is decompressed"]);
+    assert_has(&ask("lzma", vec![1]).await, &["HTTP/1.1 415", "gzip, deflate, br and zstd"]);
+    assert_has(&ask("gzip", vec![1, 2]).await, &["HTTP/1.1 400", "could not be read"]);
+}
+
+/// Responses to a target that speaks it, and to one that does not; then the same with the first one
+/// dead.
+#[tokio::test]
+async fn responses_are_answered_by_whoever_can() {
+    let stage = stage().await;
+    let body = r#"{"model":"gpt-4o","input":"Count."}"#;
+    let answer = post(stage.address, "/v1/responses", "", body).await;
+    assert_has(&answer, &["x-unbroken-target: openai/gpt-4o", "resp_fake", "w1 w2"]);
+    stage.openai.fault(Fault::Reset);
+    let answer = post(stage.address, "/responses", "", body).await;
+    let named = "x-unbroken-target: anthropic/claude-sonnet-4-5";
+    assert_has(&answer, &[named, "\"status\":\"completed\"", "output_text", "w1 w2"]);
+    let kept = r#"{"model":"anthropic/x","input":"Go on.","previous_response_id":"resp_1"}"#;
+    let alone = "x-unbroken-substitute: false\r\n";
+    let answer = post(stage.address, "/v1/responses", alone, kept).await;
+    assert_has(&answer, &["HTTP/1.1 400", "previous_response_not_found"]);
+}
+
+/// Nobody here counts tokens: the answer is an estimate and says so.
+#[tokio::test]
+async fn counts_that_nobody_gives_are_estimated() {
+    let stage = stage().await;
+    let body = r#"{"model":"openai/m","messages":[{"role":"user","content":"twelve bytes"}]}"#;
+    let answer = post(stage.address, "/v1/messages/count_tokens", "", body).await;
+    let mark = "x-unbroken-token-count: estimate";
+    assert_has(&answer, &["HTTP/1.1 200", mark, "{\"input_tokens\":3}"]);
+    let body = r#"{"model":"anthropic/m","input":"a vector"}"#;
+    let answer = post(stage.address, "/v1/embeddings", "", body).await;
+    assert_has(&answer, &["HTTP/1.1 400", "unsupported_by_all_targets"]);
 }

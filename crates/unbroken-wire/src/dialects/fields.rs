@@ -32,6 +32,12 @@ pub(super) fn read_answer_body(body: &[u8]) -> Result<Value, AnswerFault> {
     Ok(value)
 }
 
+/// The values of an event's data: one, or several where a host leaves out the lines between events.
+pub(super) fn read_data(data: &str) -> Result<Vec<Value>, String> {
+    let values = serde_json::Deserializer::from_str(data).into_iter::<Value>();
+    values.collect::<Result<Vec<Value>, _>>().map_err(|error| error.to_string())
+}
+
 /// A string.
 pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
@@ -95,6 +101,11 @@ impl Object {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether nothing but `key` is in it.
+    pub(super) fn is_only(&self, key: &str) -> bool {
+        self.0.keys().all(|other| other == key)
+    }
 }
 
 impl From<Object> for Value {
@@ -116,4 +127,11 @@ pub(super) fn object_schema(schema: Option<&Value>) -> Value {
         }
         _ => serde_json::json!({ "type": "object", "properties": {} }),
     }
+}
+
+/// The arguments of a tool whose input is free text.
+pub(super) fn custom_tool_schema() -> Value {
+    serde_json::json!({
+        "type": "object", "properties": { "input": { "type": "string" } }, "required": ["input"],
+    })
 }

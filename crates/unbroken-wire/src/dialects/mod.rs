@@ -6,24 +6,33 @@ use std::fmt;
 
 use crate::chat::{Answer, Chat, FinishReason, StreamEvent, Usage};
 use crate::error::ErrorBody;
+use crate::names::{self, NameRules, Renamed};
 use crate::raw::{Members, NotAnObject};
-use crate::sse;
+use crate::{seal, sse};
 
 mod anthropic_messages;
 mod fields;
+mod foreign;
 mod gemini;
 mod openai_chat;
+mod openai_responses;
+mod side;
 
 pub use anthropic_messages::ANTHROPIC_MESSAGES;
 pub use gemini::GEMINI;
 pub use openai_chat::OPENAI_CHAT;
+pub use openai_responses::OPENAI_RESPONSES;
+pub use side::{
+    ANTHROPIC_COUNT_TOKENS, GEMINI_COUNT_TOKENS, OPENAI_EMBEDDINGS, OPENAI_INPUT_TOKENS, estimated,
+};
 
-/// Every dialect.
-pub const DIALECTS: &[&Dialect] = &[&OPENAI_CHAT, &ANTHROPIC_MESSAGES, &GEMINI];
+/// Every dialect in which answers are asked for.
+pub const DIALECTS: &[&Dialect] = &[&OPENAI_CHAT, &OPENAI_RESPONSES, &ANTHROPIC_MESSAGES, &GEMINI];
 
 /// One API's way of saying things. Compare dialects by their `name`.
 pub struct Dialect {
-    /// Its name in configurations: `openai-chat`, `anthropic-messages`, `gemini`.
+    /// Its name in configurations: `openai-chat`, `openai-responses`, `anthropic-messages`,
+    /// `gemini`.
     pub name: &'static str,
     /// Reads a request. Lenient: what a provider might accept is not refused here.
     pub read_request: fn(&RequestHead<'_>, &[u8]) -> Result<Chat, RequestError>,
@@ -33,8 +42,8 @@ pub struct Dialect {
     pub replace_model: fn(&[u8], model: &str) -> Result<Vec<u8>, RequestError>,
     /// Reads a whole answer.
     pub read_answer: fn(&[u8]) -> Result<Answer, AnswerFault>,
-    /// Writes a whole answer that was made at `created_unix`, in seconds since 1970.
-    pub write_answer: fn(&Answer, created_unix: u64) -> Vec<u8>,
+    /// Writes a whole answer.
+    pub write_answer: fn(&Answer, &StreamHead) -> Vec<u8>,
     /// Reads a stream.
     pub stream_reader: fn() -> Box<dyn StreamReader>,
     /// Writes a stream.
@@ -47,6 +56,8 @@ pub struct Dialect {
     pub write_error: fn(&ClientError) -> Vec<u8>,
     /// Writes the list of models.
     pub write_models: fn(&[ModelRow]) -> Vec<u8>,
+    /// Writes one model of the list.
+    pub write_model: fn(&ModelRow) -> Vec<u8>,
 }
 
 impl fmt::Debug for Dialect {
@@ -90,12 +101,54 @@ impl From<NotAnObject> for RequestError {
 }
 
 /// A request in a target's dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// The body.
     pub body: Vec<u8>,
     /// What was left out (`dropped:seed`) or done another way (`emulated:response_format`).
     pub warnings: Vec<String>,
+    /// Texts that end the answer, which the target does not know: whoever reads its answer has to
+    /// end it there.
+    pub stop: Vec<String>,
+    /// Tools that the target knows under another name.
+    pub renamed: Renamed,
+}
+
+impl Written {
+    fn new(body: fields::Object, mut warnings: Vec<String>) -> Self {
+        warnings.sort();
+        warnings.dedup();
+        let body = serde_json::Value::from(body).to_string().into_bytes();
+        Self { body, warnings, ..Self::default() }
+    }
+
+    /// Writes a request with names of tools that the target accepts.
+    fn with_names(
+        chat: &Chat,
+        rules: &NameRules,
+        write: impl Fn(&Chat) -> Result<Self, Unsupported>,
+    ) -> Result<Self, Unsupported> {
+        if names::has_twins(chat) {
+            return Err(Unsupported::new("tools", "two different tools have the same name"));
+        }
+        let (fitted, renamed) = names::fit(chat, rules);
+        let mut written = write(&fitted)?;
+        if !renamed.is_empty() {
+            written.warnings.push("emulated:tools.name".to_owned());
+        }
+        if chat.tools.iter().any(|tool| tool.is_custom) {
+            written.warnings.push("emulated:tools.custom".to_owned());
+        }
+        Ok(Self { renamed, ..written })
+    }
+
+    fn stopped_by_us(mut self, stop: &[String]) -> Self {
+        if !stop.is_empty() {
+            self.warnings.push("emulated:stop".to_owned());
+            self.stop = stop.to_vec();
+        }
+        self
+    }
 }
 
 /// The dialect cannot express something in the request: its targets are no candidates for it.
@@ -124,8 +177,8 @@ pub enum AnswerFault {
     Empty,
 }
 
-/// What a stream's first events say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What an answer says of itself, whole or as a stream.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamHead {
     /// The answer's id, without the dialect's prefix.
     pub id: String,
@@ -139,6 +192,28 @@ pub struct StreamHead {
     pub framing: Framing,
     /// For dialects that tell the input's size before the model has.
     pub input_tokens_estimate: u64,
+    /// Tools whose input is free text.
+    pub custom_tools: Vec<String>,
+    /// Fields of the request that the dialect repeats in its answers.
+    pub echo: Vec<(String, serde_json::Value)>,
+}
+
+impl StreamHead {
+    /// The head of the answer to a request.
+    #[must_use]
+    pub fn of(chat: &Chat, id: &str, created_unix: u64, framing: Framing) -> Self {
+        let custom = chat.tools.iter().filter(|tool| tool.is_custom);
+        Self {
+            id: id.to_owned(),
+            model: chat.model.clone(),
+            created_unix,
+            include_usage: chat.include_usage,
+            framing,
+            input_tokens_estimate: chat.estimated_input_tokens(),
+            custom_tools: custom.map(|tool| tool.name.clone()).collect(),
+            echo: chat.echo.clone(),
+        }
+    }
 }
 
 /// How a stream's events are framed.
@@ -306,6 +381,7 @@ pub struct ModelRow {
 
 /// For dialects that name the model in the body.
 fn splice_model(body: &[u8], model: &str) -> Result<Vec<u8>, RequestError> {
+    let bare = seal::without_sealed(body);
     let json = serde_json::Value::from(model).to_string();
-    Ok(Members::split(body)?.with("model", &json))
+    Ok(Members::split(bare.as_deref().unwrap_or(body))?.with("model", &json))
 }

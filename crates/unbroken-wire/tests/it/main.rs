@@ -9,5 +9,9 @@
     reason = "tests say so when something is wrong"
 )]
 
+mod adopted;
+mod nasty;
 mod recordings;
+mod round_trips;
+mod sequence;
 mod traffic;

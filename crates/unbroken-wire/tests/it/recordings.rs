@@ -3,9 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde_json::Value;
-use unbroken_wire::dialects::{ANTHROPIC_MESSAGES, Dialect, GEMINI, OPENAI_CHAT};
+use unbroken_wire::dialects::{ANTHROPIC_MESSAGES, Dialect, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES};
 
 /// One exchange.
 pub(crate) struct Recording {
@@ -20,25 +21,64 @@ impl Recording {
         body.is_object().then(|| body.to_string().into_bytes())
     }
 
-    /// The whole answer, if it is one.
+    /// The whole answer, if it is one: one body, or all elements of an array.
     pub(crate) fn answer(&self) -> Option<Vec<u8>> {
-        let body = self.json.pointer("/response/body")?;
-        (self.status() == Some(200) && body.is_object()).then(|| body.to_string().into_bytes())
+        if self.status() != Some(200) {
+            return None;
+        }
+        let body = self.json.pointer("/response/body").filter(|body| body.is_object());
+        let single = || match self.events().as_slice() {
+            // What the recorder took for a stream of one event.
+            [only] if self.dialect.name == "anthropic-messages" => {
+                only.get("content").is_some().then(|| only.to_string().into_bytes())
+            }
+            _ => None,
+        };
+        let text = || {
+            let text = self.json.pointer("/response/body_text")?.as_str()?;
+            text.starts_with('[').then(|| text.as_bytes().to_vec())
+        };
+        body.map(|body| body.to_string().into_bytes()).or_else(single).or_else(text)
     }
 
-    /// The exact bytes of the stream, if it is one.
+    /// The bytes of the stream, if it is one: exact, or the recorded events in plain frames.
     pub(crate) fn stream(&self) -> Option<Vec<u8>> {
-        let lines = self.json.pointer("/response/sse")?.as_array()?;
-        Some(lines.iter().filter_map(Value::as_str).collect::<String>().into_bytes())
+        if let Some(lines) = self.json.pointer("/response/sse").and_then(Value::as_array) {
+            let lines = lines.iter().filter_map(Value::as_str);
+            return Some(lines.collect::<String>().into_bytes());
+        }
+        let is_framed_otherwise =
+            self.json.pointer("/response/body_text").is_some_and(Value::is_string);
+        let events = self.events();
+        if events.is_empty() || is_framed_otherwise || self.answer().is_some() {
+            return None;
+        }
+        let mut text: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        if self.dialect.name == "openai-chat" {
+            text.push_str("data: [DONE]\n\n");
+        }
+        Some(text.into_bytes())
+    }
+
+    fn events(&self) -> Vec<&Value> {
+        let events = self.json.pointer("/response/events").and_then(Value::as_array);
+        events.into_iter().flatten().filter(|event| event.is_object()).collect()
+    }
+
+    /// Sizes of the network reads, where they were recorded.
+    pub(crate) fn reads(&self) -> Vec<usize> {
+        let sizes = self.json.pointer("/response/chunks").and_then(Value::as_array);
+        let sizes = sizes.into_iter().flatten().filter_map(Value::as_u64);
+        sizes.filter_map(|size| usize::try_from(size).ok()).collect()
+    }
+
+    /// What it is counted as.
+    pub(crate) fn kind(&self, what: &str) -> String {
+        format!("{} {what}", self.dialect.name)
     }
 
     pub(crate) fn status(&self) -> Option<u64> {
         self.json.pointer("/response/status")?.as_u64()
-    }
-
-    pub(crate) fn has(&self, feature: &str) -> bool {
-        let features = self.json.get("features").and_then(Value::as_array);
-        features.is_some_and(|list| list.iter().any(|f| f.as_str() == Some(feature)))
     }
 
     pub(crate) fn model_in_path(&self) -> Option<&str> {
@@ -51,8 +91,13 @@ impl Recording {
     }
 }
 
-/// Every recording of a dialect that we speak.
-pub(crate) fn all() -> Vec<Recording> {
+/// Every recording of a dialect that we speak; read once.
+pub(crate) fn all() -> &'static [Recording] {
+    static ALL: OnceLock<Vec<Recording>> = OnceLock::new();
+    ALL.get_or_init(read_all)
+}
+
+fn read_all() -> Vec<Recording> {
     let mut files = Vec::new();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/recordings");
     walk(&fixtures, &mut files);
@@ -78,6 +123,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 fn read(file: PathBuf) -> Option<Recording> {
     let dialect = match file.parent()?.file_name()?.to_str()? {
         "chat_completions" => &OPENAI_CHAT,
+        "responses" => &OPENAI_RESPONSES,
         "messages" => &ANTHROPIC_MESSAGES,
         "generate_content" => &GEMINI,
         _ => return None,

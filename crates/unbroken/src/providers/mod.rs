@@ -25,6 +25,7 @@ mod mistral;
 mod ollama;
 mod openai;
 mod openai_compatible;
+mod openai_responses;
 mod openrouter;
 mod prefix;
 mod rate_limits;
@@ -32,6 +33,7 @@ mod rate_limits;
 mod replies;
 mod retry_after;
 mod sglang;
+mod surfaces;
 mod together;
 mod vllm;
 mod xai;
@@ -51,11 +53,13 @@ pub use ollama::PROVIDER as OLLAMA;
 pub use openai::PROVIDER as OPENAI;
 use openai_compatible::COMPATIBLE;
 pub use openai_compatible::PROVIDER as OPENAI_COMPATIBLE;
+pub use openai_responses::PROVIDER as OPENAI_RESPONSES_COMPATIBLE;
 pub use openrouter::PROVIDER as OPENROUTER;
 pub(crate) use prefix::prefill;
 pub use rate_limits::rate_limits;
 pub use retry_after::retry_after;
 pub use sglang::PROVIDER as SGLANG;
+pub(crate) use surfaces::served_in;
 pub use together::PROVIDER as TOGETHER;
 pub use vllm::PROVIDER as VLLM;
 pub use xai::PROVIDER as XAI;
@@ -79,6 +83,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &OLLAMA,
     &SGLANG,
     &OPENAI_COMPATIBLE,
+    &OPENAI_RESPONSES_COMPATIBLE,
 ];
 
 /// How one vendor's API is reached and understood.

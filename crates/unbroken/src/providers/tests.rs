@@ -21,7 +21,7 @@ fn providers_have_unique_names_and_secure_addresses() {
         assert!((provider.chat_path)(&place).starts_with('/'), "{name}");
         assert!(
             provider.is_local
-                || provider.name == "openai-compatible"
+                || provider.name.ends_with("-compatible")
                 || !provider.key_env.is_empty(),
             "{name}"
         );

@@ -79,7 +79,7 @@ impl Joint {
                     self.seam.push(text)
                 }
                 // What the client has already is not thought about again.
-                StreamEvent::Thinking(_) | StreamEvent::Signature(_) if self.has_text_before => {
+                StreamEvent::Thinking(_) | StreamEvent::Proof(_) if self.has_text_before => {
                     self.is_joining = true;
                     continue;
                 }
@@ -94,9 +94,10 @@ impl Joint {
                     Joined::Nothing
                 }
                 StreamEvent::Thinking(_)
-                | StreamEvent::Signature(_)
+                | StreamEvent::Proof(_)
                 | StreamEvent::Refusal(_)
                 | StreamEvent::ToolArguments { .. }
+                | StreamEvent::ToolEnd { .. }
                 | StreamEvent::Usage(_)
                 | StreamEvent::Ping
                 | StreamEvent::Error(_) => Joined::Nothing,

@@ -9,6 +9,7 @@ use unbroken_engine::target::is_same_model;
 use unbroken_wire::chat::Chat;
 use unbroken_wire::dialects::Unsupported;
 use unbroken_wire::resume;
+use unbroken_wire::undo::Undo;
 
 use super::{Kept, Resume, Upstream};
 use crate::capabilities::table;
@@ -25,11 +26,19 @@ impl Upstream {
         resume: &Resume,
     ) -> Result<Request<Bytes>, FailureCause> {
         let body = self.body(choice, request, chat, resume)?;
-        let body = self.fitted(body, choice, chat)?;
+        let surface = providers::served_in(self.endpoint.provider, request.dialect, &choice.model);
+        let (body, url) = match surface {
+            (_, Some(path)) => (body, format!("{}{path}", self.endpoint.base_url)),
+            // Quirks are those of the provider's usual dialect.
+            (_, None) => {
+                let url = self.endpoint.chat_url(&choice.model, chat.stream);
+                (self.fitted(body, choice, chat)?, url)
+            }
+        };
         let misconfigured = |_| FailureCause::Misconfigured { status: 0 };
         let mut built = Request::builder()
             .method(Method::POST)
-            .uri(self.endpoint.chat_url(&choice.model, chat.stream))
+            .uri(url)
             .body(Bytes::from(body))
             .map_err(misconfigured)?;
         self.write_headers(built.headers_mut(), request);
@@ -44,7 +53,7 @@ impl Upstream {
         chat: &Chat,
         resume: &Resume,
     ) -> Result<Vec<u8>, FailureCause> {
-        let (dialect, model) = (self.endpoint.provider.dialect, choice.model.as_str());
+        let (dialect, model) = (self.dialect, choice.model.as_str());
         let written = match (resume.how, resume.prefill) {
             (How::Fresh | How::Restart, _) if self.speaks_alike => {
                 return (dialect.replace_model)(&request.body, model)
@@ -58,6 +67,7 @@ impl Upstream {
             (How::Instructed, _) => resume::write_to_go_on(dialect, chat, model, &resume.text),
         };
         let written = written.map_err(|unsupported| self.cannot(&unsupported))?;
+        self.undo = Undo::of(&written);
         self.warnings = written.warnings;
         Ok(written.body)
     }
@@ -96,11 +106,16 @@ impl Upstream {
     /// The request cannot be written for this target: keep the words that explain it.
     fn cannot(&mut self, unsupported: &Unsupported) -> FailureCause {
         let message = format!("{}: {}", unsupported.field, unsupported.reason);
+        // The word by which clients know that they have to send the whole conversation.
+        let code = match unsupported.field.as_str() {
+            "previous_response_id" => "previous_response_not_found",
+            _ => "unsupported_by_all_targets",
+        };
         let error = serde_json::json!({ "error": {
             "message": message,
             "type": "invalid_request_error",
             "param": unsupported.field,
-            "code": "unsupported_by_all_targets",
+            "code": code,
         }});
         self.words = Some(Kept {
             status: 400,

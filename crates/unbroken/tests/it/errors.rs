@@ -43,7 +43,7 @@ fn recordings() -> Vec<(String, Value)> {
 fn provider_of(recording: &Value) -> Option<&'static Provider> {
     let provider = recording["provider"].as_str().unwrap_or_default();
     match recording["api"].as_str()? {
-        "chat_completions" => {
+        "chat_completions" | "responses" => {
             let known = PROVIDERS.iter().copied().find(|known| known.name == provider);
             let known = known.filter(|known| known.dialect.name == "openai-chat");
             Some(known.unwrap_or(&OPENAI_COMPATIBLE))
@@ -127,6 +127,7 @@ const EXACTER: &[(&str, &str, &str)] = &[
     ("not_found", "not supported in this model", "unsupported"),
     ("not_found", "that support tool use", "unsupported"),
     ("not_found", "cache content", "invalid_request"),
+    ("not_found", "previous_response_not_found", "invalid_request"),
     ("not_found", "resource not found", "misconfigured"),
     ("server_error", "is not supported", "unsupported"),
     ("server_error", "cannot use both", "unsupported"),

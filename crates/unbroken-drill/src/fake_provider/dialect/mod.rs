@@ -8,6 +8,7 @@ use super::words::{Asked, Content};
 mod chat;
 mod gemini;
 mod messages;
+mod responses;
 
 /// A dialect of the fake provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -15,6 +16,8 @@ mod messages;
 pub enum FakeDialect {
     /// `POST /v1/chat/completions`.
     OpenaiChat,
+    /// `POST /v1/responses`.
+    OpenaiResponses,
     /// `POST /v1/messages`.
     AnthropicMessages,
     /// `POST /v1beta/models/{model}:generateContent`.
@@ -54,6 +57,7 @@ impl FakeDialect {
             .map_err(|_| Rejection::invalid("We could not parse the JSON body of your request."))?;
         match self {
             Self::OpenaiChat => chat::read(&body),
+            Self::OpenaiResponses => responses::read(&body),
             Self::AnthropicMessages => messages::read(&body),
             Self::Gemini => gemini::read(path, &body),
         }
@@ -62,10 +66,12 @@ impl FakeDialect {
     /// How an assistant's message at the end is refused.
     pub(super) fn refuse_prefill(self) -> Rejection {
         match self {
-            Self::OpenaiChat | Self::AnthropicMessages => Rejection::invalid(
-                "This model does not support assistant message prefill. The conversation must end \
+            Self::OpenaiChat | Self::OpenaiResponses | Self::AnthropicMessages => {
+                Rejection::invalid(
+                    "This model does not support assistant message prefill. The conversation must end \
                  with a user message.",
-            ),
+                )
+            }
             Self::Gemini => Rejection {
                 kind: "INVALID_ARGUMENT",
                 ..Rejection::invalid(
@@ -79,7 +85,7 @@ impl FakeDialect {
     /// An error body.
     pub(super) fn error(self, status: u16, kind: &str, code: &str, message: &str) -> Value {
         match self {
-            Self::OpenaiChat => json!({ "error": {
+            Self::OpenaiChat | Self::OpenaiResponses => json!({ "error": {
                 "message": message, "type": kind, "param": null,
                 "code": if code.is_empty() { Value::Null } else { code.into() },
             }}),
@@ -100,6 +106,13 @@ impl FakeDialect {
                 let error = self.error(500, "server_error", "", "The server had an error");
                 format!("data: {error}\n\n")
             }
+            Self::OpenaiResponses => {
+                let error = json!({
+                    "type": "error", "code": "server_error", "param": null, "sequence_number": 0,
+                    "message": "The server had an error",
+                });
+                format!("event: error\ndata: {error}\n\n")
+            }
             Self::AnthropicMessages => {
                 let error = self.error(529, "overloaded_error", "", "Overloaded");
                 format!("event: error\ndata: {error}\n\n")
@@ -115,6 +128,9 @@ impl FakeDialect {
     pub(super) const fn broken_event(self) -> &'static str {
         match self {
             Self::OpenaiChat => "data: {\"choices\": [{\"delta\": \n\n",
+            Self::OpenaiResponses => {
+                "event: response.output_text.delta\ndata: {\"type\": \"response.out\n\n"
+            }
             Self::AnthropicMessages => {
                 "event: content_block_delta\ndata: {\"type\": \"content_block_delta\", \"index\n\n"
             }
@@ -125,7 +141,7 @@ impl FakeDialect {
     /// A sign of life.
     pub(super) const fn ping(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::Gemini => ": ping\n\n",
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Gemini => ": ping\n\n",
             Self::AnthropicMessages => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
         }
     }
@@ -134,6 +150,7 @@ impl FakeDialect {
     pub(super) fn whole(self, asked: &Asked, content: &Content) -> Value {
         match self {
             Self::OpenaiChat => chat::whole(asked, content),
+            Self::OpenaiResponses => responses::whole(asked, content),
             Self::AnthropicMessages => messages::whole(asked, content),
             Self::Gemini => gemini::whole(asked, content),
         }
@@ -143,6 +160,7 @@ impl FakeDialect {
     pub(super) fn script(self, asked: &Asked, content: &Content) -> Script {
         match self {
             Self::OpenaiChat => chat::stream(asked, content),
+            Self::OpenaiResponses => responses::stream(asked, content),
             Self::AnthropicMessages => messages::stream(asked, content),
             Self::Gemini => gemini::stream(asked, content),
         }

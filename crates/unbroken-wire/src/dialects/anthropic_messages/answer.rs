@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::request::read_block;
 use crate::chat::{Answer, Block, FinishReason, Usage};
-use crate::dialects::AnswerFault;
 use crate::dialects::fields::{Object, count, list, read_answer_body, text};
+use crate::dialects::{AnswerFault, StreamHead};
+use crate::seal;
 
 pub(super) fn read(body: &[u8]) -> Result<Answer, AnswerFault> {
     let body = read_answer_body(body)?;
@@ -77,13 +78,14 @@ pub(super) fn write_usage(usage: &Usage) -> Value {
     })
 }
 
-pub(super) fn write(answer: &Answer, _: u64) -> Vec<u8> {
+pub(super) fn write(answer: &Answer, head: &StreamHead) -> Vec<u8> {
     let content: Vec<Value> = answer.blocks.iter().filter_map(write_block).collect();
     let mut body = Object::default();
-    body.set("id", answer.id.as_str());
+    body.set("id", format!("msg_{}", head.id));
     body.set("type", "message");
     body.set("role", "assistant");
-    body.set("model", answer.model.as_str());
+    let model = if answer.model.is_empty() { &head.model } else { &answer.model };
+    body.set("model", model.as_str());
     body.set("content", content);
     body.set("stop_reason", native_finish(answer.finish));
     body.set("stop_sequence", Value::Null);
@@ -97,14 +99,18 @@ fn write_block(block: &Block) -> Option<Value> {
         Block::ToolCall(call) => Some(json!({
             "type": "tool_use", "id": call.id, "name": call.name, "input": call.input().0,
         })),
-        Block::Thinking { text, signature } if !text.is_empty() => Some(json!({
+        Block::Thinking { text, proof: Some(proof) } if text.is_empty() => {
+            Some(json!({ "type": "redacted_thinking", "data": seal::seal(proof) }))
+        }
+        Block::Thinking { text, proof } if !text.is_empty() => Some(json!({
             "type": "thinking", "thinking": text,
-            "signature": signature.clone().unwrap_or_default(),
+            "signature": proof.as_ref().map_or_else(seal::nothing, seal::seal),
         })),
-        Block::Opaque(value) => Some(value.clone()),
+        // What another provider ran at its own place has no meaning here.
         Block::Thinking { .. }
         | Block::Image(_)
         | Block::File { .. }
-        | Block::ToolResult { .. } => None,
+        | Block::ToolResult { .. }
+        | Block::Opaque(_) => None,
     }
 }

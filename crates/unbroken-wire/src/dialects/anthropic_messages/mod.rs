@@ -27,6 +27,7 @@ pub static ANTHROPIC_MESSAGES: Dialect = Dialect {
     has_comments: true,
     write_error,
     write_models,
+    write_model: |model| row(model).to_string().into_bytes(),
 };
 
 fn write_error(error: &ClientError) -> Vec<u8> {
@@ -56,14 +57,6 @@ const fn error_type(kind: ErrorKind) -> &'static str {
 }
 
 fn write_models(models: &[ModelRow]) -> Vec<u8> {
-    let row = |model: &ModelRow| {
-        json!({
-            "type": "model",
-            "id": model.id,
-            "display_name": model.id,
-            "created_at": "1970-01-01T00:00:00Z",
-        })
-    };
     let rows: Vec<Value> = models.iter().map(row).collect();
     let id_of = |model: Option<&ModelRow>| model.map(|model| model.id.clone());
     let list = json!({
@@ -73,4 +66,13 @@ fn write_models(models: &[ModelRow]) -> Vec<u8> {
         "last_id": id_of(models.last()),
     });
     list.to_string().into_bytes()
+}
+
+fn row(model: &ModelRow) -> Value {
+    json!({
+        "type": "model",
+        "id": model.id,
+        "display_name": model.id,
+        "created_at": "1970-01-01T00:00:00Z",
+    })
 }

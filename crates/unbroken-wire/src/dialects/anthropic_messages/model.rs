@@ -2,6 +2,8 @@
 //!
 //! Source: wire-formats.md 8.2 and 2.3.
 
+use crate::chat::Effort;
+
 /// Major and minor version of a Claude model, from its name: `claude-sonnet-4-5-20250929` is
 /// (4, 5). Unknown names count as new.
 pub(super) fn version(model: &str) -> (u32, u32) {
@@ -37,6 +39,31 @@ pub(super) fn max_output(model: &str) -> u64 {
         (0..=2, _) | (3, 0..=4) => 4_096,
         (3, _) => 8_192,
         _ => 32_000,
+    }
+}
+
+/// The most tokens that the model can write, as far as that is known.
+pub(super) fn most_output(model: &str) -> u64 {
+    match version(model) {
+        (0..=2, _) | (3, 0..=4) => 4_096,
+        (3, 5 | 6) => 8_192,
+        (3, _) => 64_000,
+        (4, 0..=1) if model.contains("opus") => 32_000,
+        (4, 0..=5) => 64_000,
+        _ => u64::MAX,
+    }
+}
+
+/// Whether an assistant's message at the end is gone on with.
+pub(super) fn takes_prefill(model: &str) -> bool {
+    version(model) <= (4, 5)
+}
+
+/// The nearest effort that the model takes.
+pub(super) fn effort_for(model: &str, wanted: Effort) -> Effort {
+    match wanted {
+        Effort::XHigh if version(model) < (4, 7) => Effort::High,
+        other => other,
     }
 }
 

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use crate::chat::{
-    Block, Chat, Effort, OutputFormat, Role, Sampling, Source, Tool, ToolCall, ToolChoice,
+    Block, Chat, Effort, OutputFormat, Proof, Role, Sampling, Source, Tool, ToolCall, ToolChoice,
 };
 use crate::dialects::fields::{
     count, list, object_schema, others, read_body, some_text, text, texts,
 };
 use crate::dialects::{RequestError, RequestHead};
+use crate::{media, seal};
 
 const KNOWN: &[&str] = &[
     "model",
@@ -57,6 +58,7 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestE
             ..Sampling::default()
         },
         effort: read_effort(&body),
+        show_thinking: read_display(&body),
         user: body.get("metadata").and_then(|metadata| some_text(metadata, "user_id")),
         choices: 1,
         extras: others(&body, KNOWN),
@@ -65,8 +67,19 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestE
     for tool in list(&body, "tools").iter().filter(|tool| read_tool(tool).is_none()) {
         chat.extras.push(("tools".to_owned(), tool.clone()));
     }
+    let in_parts = messages.iter().flat_map(|message| list(message, "content"));
+    let in_system = list(&body, "system").iter().chain(list(&body, "tools"));
+    let mut markable = in_parts.chain(in_system);
+    if markable.any(|block| block.get("cache_control").is_some()) {
+        chat.extras.push(("cache_control".to_owned(), Value::Bool(true)));
+    }
     for message in messages {
-        let blocks = read_content(message.get("content"));
+        let mut blocks = read_content(message.get("content"));
+        if blocks.is_empty() && text(message, "role") == "user" {
+            // Nobody takes a turn without anything in it.
+            blocks.push(Block::Text(".".to_owned()));
+            chat.extras.push(("messages.content".to_owned(), Value::Bool(true)));
+        }
         match text(message, "role") {
             "assistant" => chat.push(Role::Assistant, blocks),
             "system" => chat.push(Role::System, blocks),
@@ -79,7 +92,12 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestE
 fn read_system(system: Option<&Value>) -> Vec<String> {
     match system {
         Some(Value::String(text)) => vec![text.clone()],
-        Some(Value::Array(blocks)) => blocks.iter().filter_map(|b| some_text(b, "text")).collect(),
+        // A coding agent tells the vendor whom to bill here; it changes with every request.
+        Some(Value::Array(blocks)) => blocks
+            .iter()
+            .filter_map(|block| some_text(block, "text"))
+            .filter(|text| !text.starts_with("x-anthropic-billing-header"))
+            .collect(),
         Some(_) | None => vec![],
     }
 }
@@ -114,21 +132,29 @@ pub(super) fn read_block(block: &Value) -> Option<Block> {
         },
         "thinking" => Block::Thinking {
             text: text(block, "thinking").to_owned(),
-            signature: some_text(block, "signature"),
+            proof: read_proof(block, "signature"),
         },
         // Thinking that only its provider can read: nobody else misses it.
-        "redacted_thinking" => Block::Thinking { text: String::new(), signature: None },
+        "redacted_thinking" => {
+            Block::Thinking { text: String::new(), proof: read_proof(block, "data") }
+        }
         _ => Block::Opaque(block.clone()),
     })
+}
+
+/// A proof of our own making is opened; any other makes the block one of this dialect.
+fn read_proof(block: &Value, key: &str) -> Option<Proof> {
+    let proof = some_text(block, key)?;
+    if seal::is_sealed(&proof) {
+        return seal::open(&proof);
+    }
+    Some(Proof { origin: super::ANTHROPIC_MESSAGES.name, json: block.to_string() })
 }
 
 fn read_source(block: &Value) -> Option<Source> {
     let source = block.get("source")?;
     match text(source, "type") {
-        "base64" => Some(Source::Base64 {
-            media_type: text(source, "media_type").to_owned(),
-            data: text(source, "data").to_owned(),
-        }),
+        "base64" => Some(media::inline(text(source, "media_type"), text(source, "data"))),
         "url" => Some(Source::Url(text(source, "url").to_owned())),
         _ => None,
     }
@@ -144,6 +170,7 @@ fn read_tool(tool: &Value) -> Option<Tool> {
         description: some_text(tool, "description"),
         schema: object_schema(tool.get("input_schema")),
         strict: tool.get("strict").and_then(Value::as_bool),
+        is_custom: false,
     })
 }
 
@@ -166,6 +193,17 @@ fn read_output(body: &Value) -> OutputFormat {
             strict: Some(true),
         },
         _ => OutputFormat::Text,
+    }
+}
+
+fn read_display(body: &Value) -> Option<bool> {
+    let thinking = body.get("thinking")?;
+    match (text(thinking, "type"), text(thinking, "display")) {
+        (_, "summarized") => Some(true),
+        (_, "omitted") | ("disabled", _) => Some(false),
+        // The older form always showed it.
+        ("enabled", _) => Some(true),
+        _ => None,
     }
 }
 

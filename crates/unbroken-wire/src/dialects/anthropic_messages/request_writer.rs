@@ -1,17 +1,31 @@
 //! Writing requests of Messages.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::model::{has_structured_output, max_output, takes_sampling, thinks_by_effort};
+use super::model::{
+    effort_for, has_structured_output, max_output, most_output, takes_prefill, takes_sampling,
+    thinks_by_effort,
+};
 use crate::chat::{Block, Chat, Effort, OutputFormat, Role, Source, Tool, ToolChoice, Turn};
-use crate::dialects::fields::{Object, text};
-use crate::dialects::openai_chat::weigh_extras;
+use crate::dialects::fields::Object;
+use crate::dialects::foreign::{self, Verdict};
 use crate::dialects::{Unsupported, Written};
+use crate::names::{self, NameRules};
+use crate::schema;
 
 /// Media types of images that this API accepts.
 const IMAGES: &[&str] = &["image/jpeg", "image/png", "image/gif", "image/webp"];
 
+/// Source: wire-formats.md 2.2, tool name rules.
+const NAMES: NameRules = NameRules { also: "", len_max: 128, begins_with_letter: false };
+
 pub(super) fn write(chat: &Chat, model: &str) -> Result<Written, Unsupported> {
+    Written::with_names(chat, &NAMES, |chat| write_named(chat, model))
+}
+
+fn write_named(chat: &Chat, model: &str) -> Result<Written, Unsupported> {
     let mut warnings = Vec::new();
     let is_own = chat.origin == super::ANTHROPIC_MESSAGES.name;
     if chat.choices > 1 {
@@ -19,9 +33,10 @@ pub(super) fn write(chat: &Chat, model: &str) -> Result<Written, Unsupported> {
     }
     let mut body = Object::default();
     body.set("model", model);
-    body.set("max_tokens", chat.max_tokens.unwrap_or_else(|| max_output(model)).max(1));
+    body.set("max_tokens", limit(chat, model, &mut warnings));
     let system = write_system(chat, model, &mut warnings);
-    let messages = write_turns(chat, is_own, &mut warnings)?;
+    let mut messages = write_turns(chat, is_own, &mut warnings)?;
+    write_prefill(chat, model, &mut messages, &mut warnings);
     if messages.is_empty() {
         body.set("messages", json!([{ "role": "user", "content": system }]));
     } else {
@@ -37,15 +52,63 @@ pub(super) fn write(chat: &Chat, model: &str) -> Result<Written, Unsupported> {
     write_sampling(chat, model, &mut body, &mut warnings);
     write_thinking_and_format(chat, model, &mut body, &mut warnings);
     if let Some(user) = &chat.user {
-        body.set("metadata", json!({ "user_id": user }));
+        body.set("metadata", json!({ "user_id": opaque(user) }));
     }
     if is_own {
-        let extras = chat.extras.iter().filter(|(key, _)| key != "tools");
+        let is_a_field = |key: &str| key != "tools" && key != "cache_control" && !key.contains('.');
+        let extras = chat.extras.iter().filter(|(key, _)| is_a_field(key));
         extras.for_each(|(key, value)| body.set(key, value.clone()));
     } else {
-        weigh_extras(chat, &mut warnings)?;
+        foreign::weigh_extras(chat, &mut warnings)?;
     }
-    Ok(Written { body: Value::from(body).to_string().into_bytes(), warnings })
+    if chat.wants_caching() {
+        // Where others mark single parts, this API finds the places itself.
+        body.set("cache_control", json!({ "type": "ephemeral" }));
+        warnings.retain(|warning| warning != "dropped:cache_control");
+        warnings.push("emulated:cache_control".to_owned());
+    }
+    let blank: Vec<String> = chat.stop.iter().filter(|stop| is_blank(stop)).cloned().collect();
+    Ok(Written::new(body, warnings).stopped_by_us(&blank))
+}
+
+/// The limit, which this API demands, within what the model can write.
+fn limit(chat: &Chat, model: &str, warnings: &mut Vec<String>) -> u64 {
+    let Some(wanted) = chat.max_tokens else { return max_output(model) };
+    let most = most_output(model);
+    if wanted > most {
+        warnings.push("emulated:max_tokens".to_owned());
+    }
+    wanted.clamp(1, most)
+}
+
+/// Older models go on where the last message ends, if it does not end in space; newer ones have to
+/// be asked.
+fn write_prefill(chat: &Chat, model: &str, messages: &mut Vec<Value>, warnings: &mut Vec<String>) {
+    let Some(begun) = chat.prefill() else { return };
+    if !takes_prefill(model) {
+        warnings.push("emulated:prefill".to_owned());
+        let note = json!({ "type": "text", "text": foreign::go_on(&begun) });
+        messages.push(json!({ "role": "user", "content": [note] }));
+        return;
+    }
+    let last = messages.last_mut().and_then(|message| message.get_mut("content"));
+    let blocks = last.and_then(Value::as_array_mut);
+    let text = blocks.and_then(|blocks| blocks.last_mut()).and_then(|block| block.get_mut("text"));
+    if let Some(Value::String(text)) = text {
+        text.truncate(text.trim_end().len());
+    }
+}
+
+/// An end user's name as this API wants it: never one that a person could be known by.
+fn opaque(user: &str) -> String {
+    let is_number = |c: char| c.is_ascii_digit() || "+-() ".contains(c);
+    let tells = user.contains('@') || (user.len() >= 7 && user.chars().all(is_number));
+    if tells { format!("user_{:016x}", names::stable_hash(user)) } else { user.to_owned() }
+}
+
+/// Texts of nothing but white space stop nothing at this API.
+fn is_blank(stop: &str) -> bool {
+    stop.trim().is_empty()
 }
 
 fn write_system(chat: &Chat, model: &str, warnings: &mut Vec<String>) -> String {
@@ -182,8 +245,10 @@ fn write_block(
                 "is_error": is_error,
             })
         }
-        Block::Thinking { text, signature: Some(signature) } if is_own => {
-            json!({ "type": "thinking", "thinking": text, "signature": signature })
+        Block::Thinking { proof: Some(proof), .. }
+            if proof.origin == super::ANTHROPIC_MESSAGES.name =>
+        {
+            return Ok(serde_json::from_str(&proof.json).ok());
         }
         // Thinking without its proof, or another model's, is refused by this API.
         Block::Thinking { .. } => {
@@ -191,10 +256,17 @@ fn write_block(
             return Ok(None);
         }
         Block::Opaque(value) if is_own => value.clone(),
-        Block::Opaque(value) => {
-            let kind = text(value, "type");
-            return Err(Unsupported::new("messages", &format!("a block of type '{kind}'")));
-        }
+        Block::Opaque(value) => match foreign::verdict(value) {
+            Verdict::Text(text) => {
+                warnings.push(foreign::warning("emulated", value));
+                json!({ "type": "text", "text": text })
+            }
+            Verdict::Drop => {
+                warnings.push(foreign::warning("dropped", value));
+                return Ok(None);
+            }
+            Verdict::Refuse(why) => return Err(why),
+        },
     }))
 }
 
@@ -213,7 +285,7 @@ fn write_source(source: &Source, accepted: Option<&[&str]>) -> Result<Value, Uns
 
 fn write_tools(chat: &Chat, body: &mut Object, warnings: &mut Vec<String>) {
     if chat.tools.is_empty() {
-        return;
+        return declare_used(chat, body, warnings);
     }
     let mut tools: Vec<&Tool> = chat.tools.iter().collect();
     if let Some(ToolChoice::OneOf(names)) = &chat.tool_choice {
@@ -248,6 +320,23 @@ fn write_tools(chat: &Chat, body: &mut Object, warnings: &mut Vec<String>) {
     }
 }
 
+/// A history with calls needs their tools, even if none may be called any more.
+fn declare_used(chat: &Chat, body: &mut Object, warnings: &mut Vec<String>) {
+    let blocks = chat.turns.iter().flat_map(|turn| &turn.blocks);
+    let names = blocks.filter_map(|block| match block {
+        Block::ToolCall(call) => Some(call.name.as_str()),
+        _ => None,
+    });
+    let names: BTreeSet<&str> = names.collect();
+    if names.is_empty() {
+        return;
+    }
+    let tool = |name: &str| json!({ "name": name, "input_schema": { "type": "object" } });
+    body.set("tools", names.into_iter().map(tool).collect::<Vec<_>>());
+    body.set("tool_choice", json!({ "type": "none" }));
+    warnings.push("emulated:tools".to_owned());
+}
+
 fn write_sampling(chat: &Chat, model: &str, body: &mut Object, warnings: &mut Vec<String>) {
     let sampling = &chat.sampling;
     let mut drop_if = |is_there: bool, field: &str| {
@@ -269,8 +358,7 @@ fn write_sampling(chat: &Chat, model: &str, body: &mut Object, warnings: &mut Ve
         body.set_some("top_p", sampling.top_p.filter(|_| !both));
         body.set_some("top_k", sampling.top_k.map(|k| k as u64));
     }
-    let stops: Vec<&String> = chat.stop.iter().filter(|stop| !stop.trim().is_empty()).collect();
-    drop_if(stops.len() < chat.stop.len(), "stop");
+    let stops: Vec<&String> = chat.stop.iter().filter(|stop| !is_blank(stop)).collect();
     if !stops.is_empty() {
         body.set("stop_sequences", json!(stops));
     }
@@ -293,12 +381,20 @@ fn write_thinking_and_format(
             warnings.push(format!("dropped:reasoning_effort={}", effort.word()));
         }
         Some(effort) if effort > Effort::Minimal && thinks_by_effort(model) => {
-            body.set("thinking", json!({ "type": "adaptive" }));
-            config.set("effort", effort.word());
+            let mut thinking = json!({ "type": "adaptive" });
+            if let (Some(true), Value::Object(thinking)) = (chat.show_thinking, &mut thinking) {
+                thinking.insert("display".to_owned(), "summarized".into());
+            }
+            body.set("thinking", thinking);
+            let taken = effort_for(model, effort);
+            if taken != effort {
+                warnings.push("emulated:reasoning_effort".to_owned());
+            }
+            config.set("effort", taken.word());
         }
         Some(effort) if effort > Effort::Minimal => {
             let budget = effort.budget();
-            let limit = chat.max_tokens.unwrap_or_else(|| max_output(model));
+            let limit = limit(chat, model, warnings);
             body.set("max_tokens", limit.max(budget + 1_024));
             body.set("thinking", json!({ "type": "enabled", "budget_tokens": budget }));
         }
@@ -308,27 +404,12 @@ fn write_thinking_and_format(
         && has_structured_output(model)
     {
         let mut schema = schema.clone();
-        close_objects(&mut schema, 0);
+        if schema::close(&mut schema) {
+            warnings.push("emulated:response_format.schema".to_owned());
+        }
         config.set("format", json!({ "type": "json_schema", "schema": schema }));
     }
     if !config.is_empty() {
         body.set("output_config", Value::from(config));
-    }
-}
-
-/// This API demands `additionalProperties: false` of every object of a schema.
-fn close_objects(schema: &mut Value, depth: u8) {
-    if depth > 32 {
-        return;
-    }
-    match schema {
-        Value::Object(object) => {
-            if object.get("type").and_then(Value::as_str) == Some("object") {
-                object.insert("additionalProperties".to_owned(), Value::Bool(false));
-            }
-            object.values_mut().for_each(|value| close_objects(value, depth + 1));
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| close_objects(value, depth + 1)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

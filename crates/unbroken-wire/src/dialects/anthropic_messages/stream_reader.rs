@@ -1,19 +1,21 @@
 //! Streams of Messages.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::{finish_reason, read_usage};
-use crate::chat::{FinishReason, StreamEvent, Usage};
+use crate::chat::{FinishReason, Proof, StreamEvent, Usage};
 use crate::dialects::fields::{some_text, text};
 use crate::dialects::{Ended, StreamReader, Truncated};
 use crate::error::ErrorBody;
-use crate::sse;
+use crate::{seal, sse};
 
 /// Reads one stream.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     /// The call that the open block is, if it is one.
     open_call: Option<u32>,
+    /// The thinking of the open block, for its signature.
+    thinking: String,
     calls: u32,
     finish: Option<FinishReason>,
     usage: Usage,
@@ -41,7 +43,9 @@ impl StreamReader for Reader {
             "message_start" => self.read_start(&data, out),
             "content_block_start" => self.read_block_start(&data, out),
             "content_block_delta" => self.read_delta(&data, out),
-            "content_block_stop" => self.open_call = None,
+            "content_block_stop" => {
+                out.extend(self.open_call.take().map(|index| StreamEvent::ToolEnd { index }));
+            }
             "message_delta" => self.read_message_delta(&data, out),
             "message_stop" => self.is_done = true,
             _ => out.push(StreamEvent::Ping),
@@ -93,18 +97,46 @@ impl Reader {
                 }
             }
             "text" => out.extend(some_text(block, "text").map(StreamEvent::Text)),
-            "thinking" => out.extend(some_text(block, "thinking").map(StreamEvent::Thinking)),
+            "thinking" => {
+                text(block, "thinking").clone_into(&mut self.thinking);
+                out.extend(some_text(block, "thinking").map(StreamEvent::Thinking));
+                let signature = some_text(block, "signature");
+                out.extend(signature.and_then(|s| self.proof(&s)).map(StreamEvent::Proof));
+            }
+            "redacted_thinking" => {
+                let json = block.to_string();
+                let proof = Proof { origin: super::ANTHROPIC_MESSAGES.name, json };
+                let data = text(block, "data");
+                let proof = if seal::is_sealed(data) { seal::open(data) } else { Some(proof) };
+                out.extend(proof.map(StreamEvent::Proof));
+            }
             _ => out.push(StreamEvent::Ping),
         }
     }
 
-    fn read_delta(&self, data: &Value, out: &mut Vec<StreamEvent>) {
+    /// The signed thinking, as it goes back to its maker.
+    fn proof(&mut self, signature: &str) -> Option<Proof> {
+        let thinking = std::mem::take(&mut self.thinking);
+        if seal::is_sealed(signature) {
+            return seal::open(signature);
+        }
+        let block = json!({ "type": "thinking", "thinking": thinking, "signature": signature });
+        Some(Proof { origin: super::ANTHROPIC_MESSAGES.name, json: block.to_string() })
+    }
+
+    fn read_delta(&mut self, data: &Value, out: &mut Vec<StreamEvent>) {
         let delta = data.get("delta").unwrap_or(&Value::Null);
         let read = |key| some_text(delta, key);
         match text(delta, "type") {
             "text_delta" => out.extend(read("text").map(StreamEvent::Text)),
-            "thinking_delta" => out.extend(read("thinking").map(StreamEvent::Thinking)),
-            "signature_delta" => out.extend(read("signature").map(StreamEvent::Signature)),
+            "thinking_delta" => {
+                self.thinking.push_str(text(delta, "thinking"));
+                out.extend(read("thinking").map(StreamEvent::Thinking));
+            }
+            "signature_delta" => {
+                let signature = read("signature");
+                out.extend(signature.and_then(|s| self.proof(&s)).map(StreamEvent::Proof));
+            }
             "input_json_delta" => {
                 if let (Some(index), Some(fragment)) = (self.open_call, read("partial_json")) {
                     out.push(StreamEvent::ToolArguments { index, fragment });

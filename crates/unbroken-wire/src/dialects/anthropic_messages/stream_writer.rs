@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::answer::{native_finish, write_usage};
 use super::error_json;
-use crate::chat::{StreamEvent, Usage};
+use crate::chat::{Proof, StreamEvent, Usage};
 use crate::dialects::fields::{count, text};
 use crate::dialects::{ClientError, Ended, StreamHead, StreamWriter};
+use crate::seal;
 
 /// Writes one stream.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Writer {
     input_estimate: u64,
     has_started: bool,
     has_pinged: bool,
+    /// Whether the open thinking has its signature.
+    has_signed: bool,
     index: u64,
     open: Open,
     /// Calls whose block is not open: other dialects let calls grow side by side.
@@ -33,6 +36,7 @@ enum Open {
     Nothing,
     Text,
     Thinking,
+    Redacted,
     Call(u32),
     /// A block of the provider's own, passed on as it came.
     Other,
@@ -43,6 +47,7 @@ struct Waiting {
     id: String,
     name: String,
     arguments: String,
+    is_whole: bool,
 }
 
 impl Writer {
@@ -53,6 +58,7 @@ impl Writer {
             input_estimate: head.input_tokens_estimate,
             has_started: false,
             has_pinged: false,
+            has_signed: false,
             index: 0,
             open: Open::Nothing,
             waiting: BTreeMap::new(),
@@ -84,6 +90,11 @@ impl Writer {
     }
 
     fn close(&mut self, out: &mut Vec<u8>) {
+        if self.open == Open::Thinking && !std::mem::take(&mut self.has_signed) {
+            // Thinking that nobody signed is not sent back to those who sign theirs.
+            let nothing = seal::nothing();
+            self.delta(&json!({ "type": "signature_delta", "signature": nothing }), out);
+        }
         if self.open != Open::Nothing {
             let data = json!({ "type": "content_block_stop", "index": self.index });
             Self::event("content_block_stop", &data, out);
@@ -135,6 +146,42 @@ impl Writer {
         }
     }
 
+    /// A call is whole: the next one may be opened, and those that are whole already are written.
+    fn end_call(&mut self, index: u32, out: &mut Vec<u8>) {
+        if self.open != Open::Call(index) {
+            if let Some(call) = self.waiting.get_mut(&index) {
+                call.is_whole = true;
+            }
+            return;
+        }
+        self.close(out);
+        while let Some((index, call)) = self.waiting.pop_first() {
+            self.open_call(index, &call.id, &call.name, out);
+            if !call.arguments.is_empty() {
+                self.arguments(&call.arguments, out);
+            }
+            if !call.is_whole {
+                return;
+            }
+            self.close(out);
+        }
+    }
+
+    /// The proof of the open thinking; alone it is thinking that nobody may read.
+    fn proof(&mut self, proof: &Proof, out: &mut Vec<u8>) {
+        let sealed = seal::seal(proof);
+        if self.open == Open::Thinking {
+            self.delta(&json!({ "type": "signature_delta", "signature": sealed }), out);
+            self.has_signed = true;
+            self.close(out);
+        } else {
+            self.flush_calls_unless_open(out);
+            let block = json!({ "type": "redacted_thinking", "data": sealed });
+            self.open(Open::Redacted, &block, out);
+            self.close(out);
+        }
+    }
+
     fn flush_calls(&mut self, out: &mut Vec<u8>) {
         for (index, call) in std::mem::take(&mut self.waiting) {
             self.open_call(index, &call.id, &call.name, out);
@@ -162,7 +209,8 @@ impl StreamWriter for Writer {
             StreamEvent::ToolStart { index, id, name } => {
                 if matches!(self.open, Open::Call(_)) {
                     let (id, name) = (id.clone(), name.clone());
-                    let call = Waiting { id, name, arguments: String::new() };
+                    let (arguments, is_whole) = (String::new(), false);
+                    let call = Waiting { id, name, arguments, is_whole };
                     self.waiting.insert(*index, call);
                 } else {
                     self.open_call(*index, id, name, out);
@@ -175,10 +223,11 @@ impl StreamWriter for Writer {
                     call.arguments.push_str(fragment);
                 }
             }
+            StreamEvent::ToolEnd { index } => self.end_call(*index, out),
+            StreamEvent::Proof(proof) => self.proof(proof, out),
             StreamEvent::Usage(usage) => self.usage = *usage,
             StreamEvent::Ping => self.keep_alive(out),
-            // Another provider's proof would be refused when it comes back.
-            StreamEvent::Signature(_) | StreamEvent::Finish(_) | StreamEvent::Error(_) => {}
+            StreamEvent::Finish(_) | StreamEvent::Error(_) => {}
         }
     }
 

@@ -29,6 +29,7 @@ pub static GEMINI: Dialect = Dialect {
     has_comments: false,
     write_error,
     write_models,
+    write_model: |model| row(model).to_string().into_bytes(),
 };
 
 /// The model is in the path; a `model` in the body would contradict it.
@@ -64,13 +65,14 @@ const fn status_word(kind: ErrorKind) -> &'static str {
 }
 
 fn write_models(models: &[ModelRow]) -> Vec<u8> {
-    let row = |model: &ModelRow| {
-        json!({
-            "name": format!("models/{}", model.id),
-            "displayName": model.id,
-            "supportedGenerationMethods": ["generateContent"],
-        })
-    };
     let rows: Vec<Value> = models.iter().map(row).collect();
     json!({ "models": rows }).to_string().into_bytes()
+}
+
+fn row(model: &ModelRow) -> Value {
+    json!({
+        "name": format!("models/{}", model.id),
+        "displayName": model.id,
+        "supportedGenerationMethods": ["generateContent"],
+    })
 }

@@ -1,14 +1,20 @@
 //! Reading requests of `generateContent`. Google accepts camelCase and snake_case; so do we.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::chat::{
-    Block, Chat, Effort, OutputFormat, Role, Sampling, Source, Tool, ToolCall, ToolChoice,
+    Block, Chat, Effort, OutputFormat, Proof, Role, Sampling, Source, Tool, ToolCall, ToolChoice,
 };
 use crate::dialects::fields::{
     either, list, object_schema, others, read_body, some_text, text, texts,
 };
 use crate::dialects::{RequestError, RequestHead};
+use crate::{media, schema, seal};
+
+/// Makes Gemini 3 accept a call that another model made; proves nothing.
+///
+/// Source: wire-formats.md 2.4 (11 recorded answers with status 200).
+pub(super) const SKIP_SIGNATURE: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
 
 const KNOWN: &[&str] = &[
     "contents",
@@ -79,6 +85,9 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestE
             frequency_penalty: number("frequencyPenalty", "frequency_penalty"),
         },
         effort: read_effort(config),
+        show_thinking: either(config, "thinkingConfig", "thinking_config")
+            .and_then(|thinking| either(thinking, "includeThoughts", "include_thoughts"))
+            .and_then(Value::as_bool),
         choices: count("candidateCount", "candidate_count").unwrap_or(1),
         extras: others(&body, KNOWN),
         ..Chat::default()
@@ -114,7 +123,7 @@ fn read_content(chat: &mut Chat, turn: usize, content: &Value) {
     let mut blocks = Vec::new();
     for (place, part) in list(content, "parts").iter().enumerate() {
         let id = format!("call_{turn}_{place}");
-        if let Some(mut block) = read_part(part, &id) {
+        for mut block in read_part(part, &id) {
             name_result(chat, &blocks, &mut block);
             blocks.push(block);
         }
@@ -144,18 +153,55 @@ fn name_result(chat: &Chat, siblings: &[Block], block: &mut Block) {
     *call_id = id.unwrap_or_else(|| format!("call_{name}"));
 }
 
-/// A part of a request or an answer. `id` names a call that has none.
-pub(super) fn read_part(part: &Value, id: &str) -> Option<Block> {
+/// The blocks of a part of a request or an answer. `id` names a call that has none. A signature
+/// is a block of its own, before the call or after the text that it belongs to.
+pub(super) fn read_part(part: &Value, id: &str) -> Vec<Block> {
+    let signature = either(part, "thoughtSignature", "thought_signature").and_then(Value::as_str);
     if let Some(call) = either(part, "functionCall", "function_call") {
-        return Some(Block::ToolCall(ToolCall {
-            id: some_text(call, "id").unwrap_or_else(|| id.to_owned()),
+        let id = some_text(call, "id").unwrap_or_else(|| id.to_owned());
+        let proof = signature.and_then(|signature| {
+            read_proof(
+                signature,
+                &|signature| json!({ "callId": id, "thoughtSignature": signature }),
+            )
+        });
+        let signed = proof.map(|proof| Block::Thinking { text: String::new(), proof: Some(proof) });
+        let call = Block::ToolCall(ToolCall {
             name: text(call, "name").to_owned(),
             arguments: call
                 .get("args")
                 .filter(|args| !args.is_null())
                 .map_or_else(|| "{}".to_owned(), Value::to_string),
-        }));
+            id,
+        });
+        return signed.into_iter().chain([call]).collect();
     }
+    if part.get("thought") == Some(&Value::Bool(true)) {
+        let proof = signature.and_then(|signature| read_proof(signature, &|_| part.clone()));
+        let text = text(part, "text").to_owned();
+        let is_nothing = text.is_empty() && proof.is_none();
+        return if is_nothing { vec![] } else { vec![Block::Thinking { text, proof }] };
+    }
+    let proof = signature.and_then(|signature| {
+        read_proof(signature, &|signature| json!({ "text": "", "thoughtSignature": signature }))
+    });
+    let signed = proof.map(|proof| Block::Thinking { text: String::new(), proof: Some(proof) });
+    let said = read_content_part(part, signature.is_some());
+    said.into_iter().chain(signed).collect()
+}
+
+/// A proof of our own making is opened; any other is one of this dialect.
+fn read_proof(signature: &str, json_of: &dyn Fn(&str) -> Value) -> Option<Proof> {
+    if seal::is_sealed(signature) {
+        return seal::open(signature);
+    }
+    if signature == SKIP_SIGNATURE {
+        return None;
+    }
+    Some(Proof { origin: super::GEMINI.name, json: json_of(signature).to_string() })
+}
+
+fn read_content_part(part: &Value, is_signed: bool) -> Option<Block> {
     if let Some(result) = either(part, "functionResponse", "function_response") {
         return Some(read_result(result));
     }
@@ -174,21 +220,10 @@ pub(super) fn read_part(part: &Value, id: &str) -> Option<Block> {
             (false, _) => Block::Opaque(part.clone()),
         });
     }
-    let signature = either(part, "thoughtSignature", "thought_signature")
-        .and_then(Value::as_str)
-        .map(ToOwned::to_owned);
     match part.get("text").and_then(Value::as_str) {
-        Some(text) if part.get("thought") == Some(&Value::Bool(true)) => {
-            Some(Block::Thinking { text: text.to_owned(), signature })
-        }
         Some("") => None,
         Some(text) => Some(Block::Text(text.to_owned())),
-        None if part
-            .as_object()
-            .is_none_or(|part| part.len() <= usize::from(signature.is_some())) =>
-        {
-            None
-        }
+        None if part.as_object().is_none_or(|part| part.len() <= usize::from(is_signed)) => None,
         None => Some(Block::Opaque(part.clone())),
     }
 }
@@ -211,16 +246,15 @@ fn read_result(result: &Value) -> Block {
 
 fn read_inline(data: &Value) -> Block {
     let media_type = either(data, "mimeType", "mime_type").and_then(Value::as_str);
-    let media_type = media_type.unwrap_or_default().to_owned();
-    let is_image = media_type.starts_with("image/");
-    let is_document = media_type == "application/pdf";
-    let source = Source::Base64 { media_type, data: text(data, "data").to_owned() };
-    if is_image {
+    let source = media::inline(media_type.unwrap_or_default(), text(data, "data"));
+    let is_document =
+        matches!(&source, Source::Base64 { media_type, .. } if media_type == "application/pdf");
+    if media::is_image(&source) {
         Block::Image(source)
     } else if is_document {
         Block::File { source, name: None }
     } else {
-        Block::Opaque(serde_json::json!({ "inlineData": data }))
+        Block::Opaque(json!({ "inlineData": data }))
     }
 }
 
@@ -230,32 +264,16 @@ fn read_tools(tool: &Value) -> Vec<Tool> {
     let read = |declaration: &Value| {
         let real = either(declaration, "parametersJsonSchema", "parameters_json_schema");
         let mut schema = object_schema(real.or_else(|| declaration.get("parameters")));
-        lower_types(&mut schema, 0);
+        schema::from_google(&mut schema);
         Tool {
             name: text(declaration, "name").to_owned(),
             description: some_text(declaration, "description"),
             schema,
             strict: None,
+            is_custom: false,
         }
     };
     declarations.iter().map(read).collect()
-}
-
-/// Google writes types in capitals (`STRING`); JSON Schema does not.
-fn lower_types(schema: &mut Value, depth: u8) {
-    if depth > 32 {
-        return;
-    }
-    match schema {
-        Value::Object(object) => {
-            if let Some(Value::String(kind)) = object.get_mut("type") {
-                kind.make_ascii_lowercase();
-            }
-            object.values_mut().for_each(|value| lower_types(value, depth + 1));
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| lower_types(value, depth + 1)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
 }
 
 fn read_tool_choice(body: &Value) -> Option<ToolChoice> {
@@ -281,7 +299,7 @@ fn read_output(config: &Value) -> OutputFormat {
         .or_else(|| either(config, "responseSchema", "response_schema"));
     schema.map_or(OutputFormat::Json, |schema| {
         let mut schema = schema.clone();
-        lower_types(&mut schema, 0);
+        schema::from_google(&mut schema);
         OutputFormat::Schema { name: "answer".to_owned(), schema, strict: None }
     })
 }

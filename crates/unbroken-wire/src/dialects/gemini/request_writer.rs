@@ -2,20 +2,31 @@
 
 use serde_json::{Value, json};
 
+use super::request::SKIP_SIGNATURE;
 use crate::chat::{Block, Chat, Effort, OutputFormat, Role, Source, Tool, ToolChoice, Turn};
-use crate::dialects::fields::{Object, text};
-use crate::dialects::openai_chat::weigh_extras;
+use crate::dialects::fields::{Object, some_text};
+use crate::dialects::foreign::{self, Verdict};
 use crate::dialects::{Unsupported, Written};
+use crate::names::NameRules;
 
-/// Makes Gemini 3 accept a call that another model made.
-///
-/// Source: wire-formats.md 2.4 (11 recorded answers with status 200).
-const SKIP_SIGNATURE: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
+/// So many stop texts are taken.
+const STOPS_MAX: usize = 5;
+
+/// Source: wire-formats.md 2.2, tool name rules.
+const NAMES: NameRules = NameRules { also: ".:", len_max: 64, begins_with_letter: true };
 
 pub(super) fn write(chat: &Chat, model: &str) -> Result<Written, Unsupported> {
+    Written::with_names(chat, &NAMES, |chat| write_named(chat, model))
+}
+
+fn write_named(chat: &Chat, model: &str) -> Result<Written, Unsupported> {
     let mut warnings = Vec::new();
     let is_own = chat.origin == super::GEMINI.name;
     let mut contents: Vec<(bool, Vec<Value>)> = Vec::new();
+    if chat.turns.first().is_some_and(|turn| turn.role == Role::Assistant) {
+        contents.push((false, vec![json!({ "text": "(conversation continues)" })]));
+        warnings.push("emulated:messages".to_owned());
+    }
     for turn in &chat.turns {
         let is_model = turn.role == Role::Assistant;
         let mut parts = write_turn(chat, turn, is_own, &mut warnings)?;
@@ -40,9 +51,9 @@ pub(super) fn write(chat: &Chat, model: &str) -> Result<Written, Unsupported> {
         body.set("generationConfig", Value::from(config));
     }
     if !is_own {
-        weigh_extras(chat, &mut warnings)?;
+        foreign::weigh_extras(chat, &mut warnings)?;
     }
-    Ok(Written { body: Value::from(body).to_string().into_bytes(), warnings })
+    Ok(Written::new(body, warnings).stopped_by_us(chat.stop.get(STOPS_MAX..).unwrap_or_default()))
 }
 
 /// Results first, then what is said.
@@ -57,6 +68,10 @@ fn write_turn(
     for block in turn.blocks.iter().filter(is_result) {
         parts.extend(write_block(chat, block, is_own, warnings)?);
     }
+    for block in turn.blocks.iter().filter(is_result) {
+        parts.extend(write_media(block, is_own, warnings)?);
+    }
+    let signatures: Vec<(String, Value)> = turn.blocks.iter().filter_map(signature).collect();
     let mut has_call = false;
     for block in turn.blocks.iter().filter(|block| !is_result(block)) {
         if let (Role::System, Block::Text(text)) = (turn.role, block) {
@@ -65,9 +80,12 @@ fn write_turn(
             continue;
         }
         let mut written = write_block(chat, block, is_own, warnings)?;
-        if let (Some(Value::Object(part)), Block::ToolCall(_)) = (&mut written, block) {
-            // The first call of a step carries the proof; a foreign one has none.
-            if !has_call {
+        if let (Some(Value::Object(part)), Block::ToolCall(call)) = (&mut written, block) {
+            let own = signatures.iter().find(|(id, _)| *id == call.id);
+            if let Some((_, signature)) = own {
+                part.insert("thoughtSignature".to_owned(), signature.clone());
+            } else if !has_call {
+                // The first call of a step carries the proof; a foreign one has none.
                 part.insert("thoughtSignature".to_owned(), SKIP_SIGNATURE.into());
             }
             has_call = true;
@@ -99,19 +117,53 @@ fn write_block(
             let response = write_response(content, *is_error, warnings);
             json!({ "functionResponse": { "name": name, "response": response } })
         }
-        Block::Thinking { text, signature: Some(signature) } if is_own => {
-            json!({ "text": text, "thought": true, "thoughtSignature": signature })
+        Block::Thinking { proof: Some(proof), .. } if proof.origin == super::GEMINI.name => {
+            // The proof of a call is written with the call.
+            let part: Option<Value> = serde_json::from_str(&proof.json).ok();
+            return Ok(part.filter(|part| part.get("callId").is_none()));
         }
         Block::Thinking { .. } => {
             warnings.push("dropped:thinking".to_owned());
             return Ok(None);
         }
         Block::Opaque(value) if is_own => value.clone(),
-        Block::Opaque(value) => {
-            let kind = text(value, "type");
-            return Err(Unsupported::new("messages", &format!("a block of type '{kind}'")));
-        }
+        Block::Opaque(value) => match foreign::verdict(value) {
+            Verdict::Text(text) => {
+                warnings.push(foreign::warning("emulated", value));
+                json!({ "text": text })
+            }
+            Verdict::Drop => {
+                warnings.push(foreign::warning("dropped", value));
+                return Ok(None);
+            }
+            Verdict::Refuse(why) => return Err(why),
+        },
     }))
+}
+
+/// The call and the signature of a proof that belongs to a call.
+fn signature(block: &Block) -> Option<(String, Value)> {
+    let Block::Thinking { proof: Some(proof), .. } = block else { return None };
+    let proof: Value = serde_json::from_str(&proof.json).ok()?;
+    Some((some_text(&proof, "callId")?, proof.get("thoughtSignature")?.clone()))
+}
+
+/// What a tool returned besides text follows the results, labelled.
+fn write_media(
+    block: &Block,
+    is_own: bool,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Value>, Unsupported> {
+    let Block::ToolResult { call_id, content, .. } = block else { return Ok(vec![]) };
+    let mut parts = Vec::new();
+    for block in content {
+        if let Block::Image(source) | Block::File { source, .. } = block {
+            warnings.push("emulated:tool_result".to_owned());
+            parts.push(json!({ "text": format!("[result of {call_id}]") }));
+            parts.push(write_source(source, is_own)?);
+        }
+    }
+    Ok(parts)
 }
 
 fn write_source(source: &Source, is_own: bool) -> Result<Value, Unsupported> {
@@ -130,8 +182,13 @@ fn write_response(content: &[Block], is_error: bool, warnings: &mut Vec<String>)
     let mut texts = Vec::new();
     for block in content {
         match block {
-            Block::Text(text) => texts.push(text.as_str()),
-            _ => warnings.push("dropped:tool_result".to_owned()),
+            Block::Text(text) => texts.push(text.clone()),
+            Block::Image(_) | Block::File { .. } => texts.push("[see below]".to_owned()),
+            Block::Opaque(value) => texts.push(foreign::as_text(value)),
+            Block::Refusal(_)
+            | Block::ToolCall(_)
+            | Block::ToolResult { .. }
+            | Block::Thinking { .. } => warnings.push("dropped:tool_result".to_owned()),
         }
     }
     let text = texts.join("\n");
@@ -182,10 +239,8 @@ fn write_config(chat: &Chat, model: &str, warnings: &mut Vec<String>) -> Object 
     config.set_some("frequencyPenalty", sampling.frequency_penalty);
     config.set_some("maxOutputTokens", chat.max_tokens);
     if !chat.stop.is_empty() {
-        config.set("stopSequences", chat.stop.iter().take(5).cloned().collect::<Vec<_>>());
-        if chat.stop.len() > 5 {
-            warnings.push("dropped:stop".to_owned());
-        }
+        let taken = chat.stop.iter().take(STOPS_MAX).cloned();
+        config.set("stopSequences", taken.collect::<Vec<_>>());
     }
     if chat.choices > 1 {
         config.set("candidateCount", chat.choices);
@@ -202,7 +257,11 @@ fn write_config(chat: &Chat, model: &str, warnings: &mut Vec<String>) -> Object 
         }
     }
     if let Some(effort) = chat.effort {
-        config.set("thinkingConfig", write_effort(effort, model));
+        let mut thinking = write_effort(effort, model);
+        if let (Some(true), Value::Object(thinking)) = (chat.show_thinking, &mut thinking) {
+            thinking.insert("includeThoughts".to_owned(), true.into());
+        }
+        config.set("thinkingConfig", thinking);
     }
     config
 }

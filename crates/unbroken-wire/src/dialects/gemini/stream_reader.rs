@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use super::answer::{finish_reason, is_blocked, read_usage};
+use super::answer::{finish_reason, is_blocked, native_reason, read_usage};
 use super::request::read_part;
 use crate::chat::{Block, FinishReason, StreamEvent, Usage};
-use crate::dialects::fields::{list, some_text, text};
+use crate::dialects::fields::{list, read_data, text};
 use crate::dialects::{Ended, StreamReader, Truncated};
 use crate::error::ErrorBody;
 use crate::sse;
@@ -38,14 +38,9 @@ impl StreamReader for Reader {
             out.push(StreamEvent::Ping);
             return Ok(());
         }
-        let chunk: Value = serde_json::from_str(data).map_err(|error| error.to_string())?;
-        let inner = chunk.get(0).unwrap_or(&chunk);
-        if ErrorBody::is_in(inner) {
-            self.has_failed = true;
-            out.push(StreamEvent::Error(ErrorBody::of(inner)));
-            return Ok(());
+        for chunk in read_data(data)? {
+            self.read_value(chunk.get(0).unwrap_or(&chunk), out);
         }
-        self.read_chunk(inner, out);
         Ok(())
     }
 
@@ -64,6 +59,16 @@ impl StreamReader for Reader {
 }
 
 impl Reader {
+    /// Reads one chunk, or the error in its place.
+    pub(super) fn read_value(&mut self, chunk: &Value, out: &mut Vec<StreamEvent>) {
+        if ErrorBody::is_in(chunk) {
+            self.has_failed = true;
+            out.push(StreamEvent::Error(ErrorBody::of(chunk)));
+        } else {
+            self.read_chunk(chunk, out);
+        }
+    }
+
     fn read_chunk(&mut self, chunk: &Value, out: &mut Vec<StreamEvent>) {
         if !self.has_started {
             self.has_started = true;
@@ -84,25 +89,38 @@ impl Reader {
         for part in parts {
             self.read_part(part, out);
         }
-        if let Some(native) = some_text(candidate, "finishReason") {
-            let finish = finish_reason(&native, self.calls > 0);
+        let native = native_reason(candidate);
+        if !native.is_empty() {
+            let finish = finish_reason(native, self.calls > 0);
             self.finish = Some(finish);
             out.push(StreamEvent::Finish(finish));
         }
     }
 
     fn read_part(&mut self, part: &Value, out: &mut Vec<StreamEvent>) {
-        match read_part(part, &format!("call_{}", self.calls)) {
-            Some(Block::Text(text)) => out.push(StreamEvent::Text(text)),
-            Some(Block::Thinking { text, .. }) => out.push(StreamEvent::Thinking(text)),
-            Some(Block::ToolCall(call)) => {
-                let index = self.calls;
-                self.calls += 1;
-                out.push(StreamEvent::ToolStart { index, id: call.id, name: call.name });
-                let fragment = call.arguments;
-                out.push(StreamEvent::ToolArguments { index, fragment });
+        let blocks = read_part(part, &format!("call_{}", self.calls));
+        if blocks.is_empty() {
+            out.push(StreamEvent::Ping);
+        }
+        for block in blocks {
+            match block {
+                Block::Text(text) => out.push(StreamEvent::Text(text)),
+                Block::Thinking { text, proof } => {
+                    if !text.is_empty() {
+                        out.push(StreamEvent::Thinking(text));
+                    }
+                    out.extend(proof.map(StreamEvent::Proof));
+                }
+                Block::ToolCall(call) => {
+                    let index = self.calls;
+                    self.calls += 1;
+                    out.push(StreamEvent::ToolStart { index, id: call.id, name: call.name });
+                    let fragment = call.arguments;
+                    out.push(StreamEvent::ToolArguments { index, fragment });
+                    out.push(StreamEvent::ToolEnd { index });
+                }
+                _ => out.push(StreamEvent::Ping),
             }
-            _ => out.push(StreamEvent::Ping),
         }
     }
 }

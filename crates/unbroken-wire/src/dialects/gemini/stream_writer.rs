@@ -1,8 +1,10 @@
 //! Writing streams of `generateContent`: calls come whole, the last chunk has the reason and usage.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use super::answer::{native_finish, write_usage};
+use super::answer::{native_finish, write_thinking, write_usage};
 use super::error_json;
 use crate::chat::{StreamEvent, ToolCall, Usage};
 use crate::dialects::fields::text;
@@ -16,7 +18,7 @@ pub(super) struct Writer {
     framing: Framing,
     has_started: bool,
     has_adopted: bool,
-    calls: Vec<ToolCall>,
+    calls: BTreeMap<u32, ToolCall>,
     usage: Option<Usage>,
 }
 
@@ -28,7 +30,7 @@ impl Writer {
             framing: head.framing,
             has_started: false,
             has_adopted: false,
-            calls: Vec::new(),
+            calls: BTreeMap::new(),
             usage: None,
         }
     }
@@ -59,12 +61,16 @@ impl Writer {
 
     /// Whole calls cannot be written before their arguments are there.
     fn flush_calls(&mut self, out: &mut Vec<u8>) {
-        for call in std::mem::take(&mut self.calls) {
-            let part = json!({ "functionCall": {
-                "id": call.id, "name": call.name, "args": call.input().0,
-            }});
-            self.chunk(&json!([part]), None, out);
+        while let Some((_, call)) = self.calls.pop_first() {
+            self.call(&call, out);
         }
+    }
+
+    fn call(&mut self, call: &ToolCall, out: &mut Vec<u8>) {
+        let part = json!({ "functionCall": {
+            "id": call.id, "name": call.name, "args": call.input().0,
+        }});
+        self.chunk(&json!([part]), None, out);
     }
 }
 
@@ -82,21 +88,26 @@ impl StreamWriter for Writer {
             StreamEvent::Thinking(text) => {
                 self.chunk(&json!([{ "text": text, "thought": true }]), None, out);
             }
-            StreamEvent::ToolStart { id, name, .. } => {
+            StreamEvent::Proof(proof) => {
+                self.chunk(&json!([write_thinking("", Some(proof))]), None, out);
+            }
+            StreamEvent::ToolStart { index, id, name } => {
                 let (id, name) = (id.clone(), name.clone());
-                self.calls.push(ToolCall { id, name, arguments: String::new() });
+                self.calls.insert(*index, ToolCall { id, name, arguments: String::new() });
             }
             StreamEvent::ToolArguments { index, fragment } => {
-                let index = usize::try_from(*index).unwrap_or(usize::MAX);
                 if let Some(call) = self.calls.get_mut(index) {
                     call.arguments.push_str(fragment);
                 }
             }
+            // Whole calls cannot be written before their arguments are there.
+            StreamEvent::ToolEnd { index } => {
+                if let Some(call) = self.calls.remove(index) {
+                    self.call(&call, out);
+                }
+            }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
-            StreamEvent::Ping
-            | StreamEvent::Signature(_)
-            | StreamEvent::Finish(_)
-            | StreamEvent::Error(_) => {}
+            StreamEvent::Ping | StreamEvent::Finish(_) | StreamEvent::Error(_) => {}
         }
     }
 

@@ -7,17 +7,22 @@ use serde_json::{Value, json};
 use super::{ClientError, Dialect, ErrorKind, ModelRow, splice_model};
 
 mod answer;
+mod model;
+mod part;
 mod request;
-
-pub(super) use request::weigh_extras;
+mod request_writer;
 mod stream_reader;
 mod stream_writer;
+
+pub(super) use answer::of_body as read_answer;
+pub(super) use model::{effort, thinks};
+pub(super) use part::{as_custom_input, escaped, read_content};
 
 /// OpenAI Chat Completions.
 pub static OPENAI_CHAT: Dialect = Dialect {
     name: "openai-chat",
     read_request: request::read,
-    write_request: request::write,
+    write_request: request_writer::write,
     replace_model: splice_model,
     read_answer: answer::read,
     write_answer: answer::write,
@@ -27,9 +32,10 @@ pub static OPENAI_CHAT: Dialect = Dialect {
     has_comments: true,
     write_error,
     write_models,
+    write_model: |model| row(model).to_string().into_bytes(),
 };
 
-fn write_error(error: &ClientError) -> Vec<u8> {
+pub(super) fn write_error(error: &ClientError) -> Vec<u8> {
     error_json(error).to_string().into_bytes()
 }
 
@@ -56,15 +62,20 @@ const fn error_type(kind: ErrorKind) -> &'static str {
     }
 }
 
-fn write_models(models: &[ModelRow]) -> Vec<u8> {
-    let row = |model: &ModelRow| {
-        json!({
-            "id": model.id,
-            "object": "model",
-            "created": model.created_unix,
-            "owned_by": model.owned_by,
-        })
-    };
+pub(super) fn write_models(models: &[ModelRow]) -> Vec<u8> {
     let rows: Vec<Value> = models.iter().map(row).collect();
     json!({ "object": "list", "data": rows }).to_string().into_bytes()
+}
+
+/// One model, with the members that clients of the other dialects look for.
+pub(super) fn row(model: &ModelRow) -> Value {
+    json!({
+        "id": model.id,
+        "object": "model",
+        "type": "model",
+        "created": model.created_unix,
+        "created_at": "1970-01-01T00:00:00Z",
+        "owned_by": model.owned_by,
+        "display_name": model.id,
+    })
 }

@@ -1,14 +1,16 @@
-//! Requests of Chat Completions.
+//! Reading requests of Chat Completions.
 
 use serde_json::{Value, json};
 
+use super::part::{read_arguments, read_content, read_tool_call};
 use crate::chat::{
-    Block, Chat, Effort, OutputFormat, Role, Sampling, Source, Tool, ToolCall, ToolChoice, Turn,
+    Block, Chat, Effort, OutputFormat, Proof, Role, Sampling, Tool, ToolCall, ToolChoice,
 };
 use crate::dialects::fields::{
-    Object, count, list, object_schema, others, read_body, some_text, text, texts,
+    count, custom_tool_schema, list, object_schema, others, read_body, some_text, text, texts,
 };
-use crate::dialects::{RequestError, RequestHead, Unsupported, Written};
+use crate::dialects::{RequestError, RequestHead, openai_responses};
+use crate::seal;
 
 /// Fields with a neutral meaning. `store` is only a wish about the provider's own records.
 const KNOWN: &[&str] = &[
@@ -18,6 +20,7 @@ const KNOWN: &[&str] = &[
     "stream_options",
     "tools",
     "functions",
+    "function_call",
     "tool_choice",
     "parallel_tool_calls",
     "response_format",
@@ -40,7 +43,12 @@ const KNOWN: &[&str] = &[
 pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestError> {
     let body = read_body(body)?;
     let Some(messages) = body.get("messages").and_then(Value::as_array) else {
-        return Err(RequestError::missing("messages"));
+        // Some clients send a body of Responses here, and expect an answer as from here.
+        return if body.get("input").is_some_and(|input| input.is_string() || input.is_array()) {
+            openai_responses::read_body(head, &body)
+        } else {
+            Err(RequestError::missing("messages"))
+        };
     };
     let number = |key: &str| body.get(key).and_then(Value::as_f64);
     let mut chat = Chat {
@@ -49,8 +57,11 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestE
             .unwrap_or_else(|| head.model_in_path.unwrap_or_default().to_owned()),
         stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
         include_usage: body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true)),
-        tools: list(&body, "tools").iter().filter_map(read_tool).collect(),
-        tool_choice: body.get("tool_choice").and_then(read_tool_choice),
+        tools: read_tools(&body),
+        tool_choice: body
+            .get("tool_choice")
+            .or_else(|| body.get("function_call"))
+            .and_then(read_tool_choice),
         parallel_tools: body.get("parallel_tool_calls").and_then(Value::as_bool),
         output: read_output(body.get("response_format")),
         max_tokens: count(&body, "max_completion_tokens").or_else(|| count(&body, "max_tokens")),
@@ -67,33 +78,91 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestE
         user: some_text(&body, "safety_identifier").or_else(|| some_text(&body, "user")),
         choices: count(&body, "n").unwrap_or(1),
         extras: others(&body, KNOWN),
+        // Whoever asks with `functions` is answered with `function_call`.
+        echo: body
+            .get("functions")
+            .map(|_| ("functions".to_owned(), true.into()))
+            .into_iter()
+            .collect(),
         ..Chat::default()
     };
     for tool in list(&body, "tools").iter().filter(|tool| read_tool(tool).is_none()) {
         chat.extras.push(("tools".to_owned(), tool.clone()));
     }
+    note_hints(&mut chat, &body, messages);
+    let mut ids = Ids::default();
     for message in messages {
-        read_message(&mut chat, message);
+        read_message(&mut chat, message, &mut ids);
     }
     chat.checked()
 }
 
-fn read_message(chat: &mut Chat, message: &Value) {
+/// Hints that stand inside of messages and tools.
+fn note_hints(chat: &mut Chat, body: &Value, messages: &[Value]) {
+    let is_named =
+        |message: &Value| text(message, "role") == "user" && some_text(message, "name").is_some();
+    if messages.iter().any(is_named) {
+        chat.extras.push(("messages.name".to_owned(), Value::Bool(true)));
+    }
+    let is_marked = |value: &Value| value.get("cache_control").is_some_and(Value::is_object);
+    let in_parts = messages.iter().flat_map(|message| list(message, "content"));
+    if messages.iter().chain(in_parts).chain(list(body, "tools")).any(is_marked) {
+        chat.extras.push(("cache_control".to_owned(), Value::Bool(true)));
+    }
+}
+
+/// Ids of calls whose client gave none, or the same twice in one turn; their results belong to
+/// them in their order.
+#[derive(Default)]
+struct Ids {
+    minted: usize,
+    /// Calls of the last turn: what the client called them, and what we do.
+    open: Vec<(String, String)>,
+}
+
+impl Ids {
+    fn begin_turn(&mut self) {
+        self.open.clear();
+    }
+
+    fn of_call(&mut self, given: &str) -> String {
+        let is_unique = !given.is_empty() && self.open.iter().all(|(theirs, _)| theirs != given);
+        let ours = if is_unique {
+            given.to_owned()
+        } else {
+            self.minted += 1;
+            format!("call_legacy_{}", self.minted)
+        };
+        self.open.push((given.to_owned(), ours.clone()));
+        ours
+    }
+
+    fn of_result(&mut self, given: &str) -> String {
+        match self.open.iter().position(|(theirs, _)| theirs == given) {
+            Some(place) => self.open.remove(place).1,
+            None => given.to_owned(),
+        }
+    }
+}
+
+fn read_message(chat: &mut Chat, message: &Value, ids: &mut Ids) {
     let content = read_content(message.get("content"));
     match text(message, "role") {
         "system" | "developer" if chat.turns.is_empty() => {
-            chat.system.extend(content.into_iter().filter_map(into_text));
+            chat.system.extend(content.into_iter().filter_map(Block::into_text));
         }
         "system" | "developer" => chat.push(Role::System, content),
         "assistant" => {
-            let blocks = read_assistant(message, content);
+            let blocks = read_assistant(message, content, ids);
             if !blocks.is_empty() {
                 chat.push(Role::Assistant, blocks);
             }
         }
-        "tool" | "function" => {
+        role @ ("tool" | "function") => {
+            // The old form names the function instead of the call.
+            let key = if role == "tool" { "tool_call_id" } else { "name" };
             let result = Block::ToolResult {
-                call_id: text(message, "tool_call_id").to_owned(),
+                call_id: ids.of_result(text(message, key)),
                 name: some_text(message, "name"),
                 content,
                 is_error: false,
@@ -105,96 +174,83 @@ fn read_message(chat: &mut Chat, message: &Value) {
     }
 }
 
-fn into_text(block: Block) -> Option<String> {
-    match block {
-        Block::Text(text) => Some(text),
-        _ => None,
-    }
-}
-
-fn read_assistant(message: &Value, content: Vec<Block>) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    if let Some(text) = some_text(message, "reasoning_content") {
-        blocks.push(Block::Thinking { text, signature: None });
-    }
+fn read_assistant(message: &Value, content: Vec<Block>, ids: &mut Ids) -> Vec<Block> {
+    let mut blocks = read_reasoning(message);
     blocks.extend(content);
     blocks.extend(some_text(message, "refusal").map(Block::Refusal));
-    blocks.extend(list(message, "tool_calls").iter().map(read_tool_call));
+    ids.begin_turn();
+    for call in list(message, "tool_calls") {
+        blocks.extend(read_signature(call));
+        let mut call = read_tool_call(call);
+        if let Block::ToolCall(call) = &mut call {
+            call.id = ids.of_call(&call.id);
+        }
+        blocks.push(call);
+    }
     if let Some(call) = message.get("function_call").filter(|call| call.is_object()) {
         let (name, arguments) = (text(call, "name").to_owned(), read_arguments(call));
-        blocks.push(Block::ToolCall(ToolCall { id: name.clone(), name, arguments }));
+        // An id that no client can have given: the result will name the function.
+        ids.minted += 1;
+        let id = format!("call_legacy_{}", ids.minted);
+        ids.open.push((name.clone(), id.clone()));
+        blocks.push(Block::ToolCall(ToolCall { id, name, arguments }));
     }
     blocks
 }
 
-/// A tool call of a message or a whole answer.
-pub(super) fn read_tool_call(call: &Value) -> Block {
-    let Some(function) = call.get("function").filter(|function| function.is_object()) else {
-        return Block::Opaque(call.clone());
-    };
-    Block::ToolCall(ToolCall {
-        id: text(call, "id").to_owned(),
-        name: text(function, "name").to_owned(),
-        arguments: read_arguments(function),
-    })
-}
-
-/// Arguments are text; some hosts write an object.
-pub(super) fn read_arguments(function: &Value) -> String {
-    match function.get("arguments") {
-        Some(Value::String(text)) => text.clone(),
-        Some(object @ (Value::Object(_) | Value::Array(_))) => object.to_string(),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None => String::new(),
+/// Thinking: in words, and as the sealed blocks of its makers.
+pub(super) fn read_reasoning(message: &Value) -> Vec<Block> {
+    let words = some_text(message, "reasoning_content").or_else(|| some_text(message, "reasoning"));
+    let details = list(message, "reasoning_details").iter();
+    let proofs = details.filter_map(|detail| seal::open(text(detail, "data")));
+    let mut proofs = proofs.map(Some).collect::<Vec<Option<Proof>>>().into_iter();
+    let mut blocks = Vec::new();
+    if let Some(text) = words {
+        blocks.push(Block::Thinking { text, proof: proofs.next().flatten() });
     }
+    blocks.extend(proofs.map(|proof| Block::Thinking { text: String::new(), proof }));
+    blocks
 }
 
-/// Content: text, parts, or nothing. Empty texts say nothing.
-pub(super) fn read_content(content: Option<&Value>) -> Vec<Block> {
-    match content {
-        Some(Value::String(text)) if !text.is_empty() => vec![Block::Text(text.clone())],
-        Some(Value::Array(parts)) => parts.iter().filter_map(read_part).collect(),
-        Some(_) | None => vec![],
-    }
+/// Gemini's proof of a call, as its own shim for this dialect carries it.
+fn read_signature(call: &Value) -> Option<Block> {
+    let signature = call.pointer("/extra_content/google/thought_signature")?.as_str()?;
+    let json = json!({ "callId": text(call, "id"), "thoughtSignature": signature }).to_string();
+    let proof = Some(Proof { origin: crate::dialects::GEMINI.name, json });
+    Some(Block::Thinking { text: String::new(), proof })
 }
 
-fn read_part(part: &Value) -> Option<Block> {
-    if let Value::String(text) = part {
-        return (!text.is_empty()).then(|| Block::Text(text.clone()));
-    }
-    Some(match text(part, "type") {
-        "text" | "input_text" | "output_text" => {
-            return some_text(part, "text").map(Block::Text);
-        }
-        "refusal" => Block::Refusal(text(part, "refusal").to_owned()),
-        "image_url" => {
-            let url = part.pointer("/image_url/url").or_else(|| part.get("image_url"));
-            Block::Image(Source::of_url(url.and_then(Value::as_str).unwrap_or_default()))
-        }
-        "file" => {
-            let data = part.pointer("/file/file_data").and_then(Value::as_str);
-            match data.map(Source::of_url) {
-                Some(source @ Source::Base64 { .. }) => Block::File {
-                    source,
-                    name: part.get("file").and_then(|file| some_text(file, "filename")),
-                },
-                Some(Source::Url(_)) | None => Block::Opaque(part.clone()),
-            }
-        }
-        "thinking" => Block::Thinking {
-            text: list(part, "thinking").iter().map(|t| text(t, "text")).collect(),
-            signature: None,
-        },
-        _ => Block::Opaque(part.clone()),
-    })
+fn read_tools(body: &Value) -> Vec<Tool> {
+    let legacy = list(body, "functions").iter().filter_map(read_function);
+    list(body, "tools").iter().filter_map(read_tool).chain(legacy).collect()
 }
 
+/// A function, as in Chat Completions or flat as in Responses; or a tool that takes free text.
 fn read_tool(tool: &Value) -> Option<Tool> {
-    let function = tool.get("function").filter(|function| function.is_object())?;
+    if text(tool, "type") == "custom" {
+        let inner = tool.get("custom").filter(|custom| custom.is_object()).unwrap_or(tool);
+        return Some(Tool {
+            name: some_text(inner, "name")?,
+            description: some_text(inner, "description"),
+            schema: custom_tool_schema(),
+            strict: None,
+            is_custom: true,
+        });
+    }
+    match tool.get("function").filter(|function| function.is_object()) {
+        Some(function) => read_function(function),
+        None if text(tool, "type") == "function" => read_function(tool),
+        None => None,
+    }
+}
+
+fn read_function(function: &Value) -> Option<Tool> {
     Some(Tool {
-        name: text(function, "name").to_owned(),
+        name: some_text(function, "name")?,
         description: some_text(function, "description"),
         schema: object_schema(function.get("parameters")),
         strict: function.get("strict").and_then(Value::as_bool),
+        is_custom: false,
     })
 }
 
@@ -206,7 +262,11 @@ fn read_tool_choice(choice: &Value) -> Option<ToolChoice> {
         Some(_) | None => {}
     }
     match text(choice, "type") {
-        "function" => some_text(choice.get("function")?, "name").map(ToolChoice::Named),
+        "function" | "custom" => {
+            let inner = choice.get("function").or_else(|| choice.get("custom")).unwrap_or(choice);
+            some_text(inner, "name").map(ToolChoice::Named)
+        }
+        "" => some_text(choice, "name").map(ToolChoice::Named),
         "allowed_tools" => {
             let tools = choice.pointer("/allowed_tools/tools")?.as_array()?;
             let name = |tool: &Value| some_text(tool.get("function")?, "name");
@@ -230,275 +290,4 @@ fn read_output(format: Option<&Value>) -> OutputFormat {
         }
         _ => OutputFormat::Text,
     }
-}
-
-/// Fields of other dialects that change the meaning of the answer; the rest are hints.
-pub(crate) const CONSTRAINTS: &[&str] = &[
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "audio",
-    "modalities",
-    "web_search_options",
-    "functions",
-    "function_call",
-    "tools",
-    "cachedContent",
-    "responseModalities",
-    "responseLogprobs",
-    "mcp_servers",
-    "container",
-    "previous_response_id",
-    "conversation",
-    "speechConfig",
-    "imageConfig",
-];
-
-/// What another dialect's extra fields mean for a target that does not know them.
-pub(crate) fn weigh_extras(chat: &Chat, warnings: &mut Vec<String>) -> Result<(), Unsupported> {
-    for (field, value) in &chat.extras {
-        let is_harmless = matches!(value, Value::Bool(false))
-            || value.as_array().is_some_and(Vec::is_empty)
-            || (field == "modalities" && *value == json!(["text"]))
-            || (field == "responseModalities" && *value == json!(["TEXT"]));
-        if CONSTRAINTS.contains(&field.as_str()) && !is_harmless {
-            return Err(Unsupported::new(field, "this target's API has nothing like it"));
-        }
-        warnings.push(format!("dropped:{field}"));
-    }
-    Ok(())
-}
-
-pub(super) fn write(chat: &Chat, model: &str) -> Result<Written, Unsupported> {
-    let mut warnings = Vec::new();
-    let is_own = chat.origin == super::OPENAI_CHAT.name;
-    let mut body = Object::default();
-    body.set("model", model);
-    let mut messages = Vec::new();
-    if !chat.system.is_empty() {
-        messages.push(json!({ "role": "system", "content": chat.system.join("\n\n") }));
-    }
-    for turn in &chat.turns {
-        write_turn(turn, is_own, &mut messages, &mut warnings)?;
-    }
-    body.set("messages", messages);
-    if chat.stream {
-        body.set("stream", true);
-        body.set("stream_options", json!({ "include_usage": true }));
-    }
-    write_tools(chat, &mut body, &mut warnings);
-    write_settings(chat, model, &mut body);
-    if is_own {
-        let extras = chat.extras.iter().filter(|(key, _)| key != "tools");
-        extras.for_each(|(key, value)| body.set(key, value.clone()));
-    } else {
-        weigh_extras(chat, &mut warnings)?;
-    }
-    Ok(Written { body: Value::from(body).to_string().into_bytes(), warnings })
-}
-
-fn write_settings(chat: &Chat, model: &str, body: &mut Object) {
-    let sampling = &chat.sampling;
-    let limit = if wants_completion_tokens(model) { "max_completion_tokens" } else { "max_tokens" };
-    body.set_some(limit, chat.max_tokens);
-    body.set_some("temperature", sampling.temperature);
-    body.set_some("top_p", sampling.top_p);
-    body.set_some("seed", sampling.seed);
-    body.set_some("presence_penalty", sampling.presence_penalty);
-    body.set_some("frequency_penalty", sampling.frequency_penalty);
-    body.set_some("reasoning_effort", chat.effort.map(Effort::word));
-    body.set_some("user", chat.user.clone());
-    if !chat.stop.is_empty() {
-        body.set("stop", chat.stop.clone());
-    }
-    if chat.choices > 1 {
-        body.set("n", chat.choices);
-    }
-    match &chat.output {
-        OutputFormat::Text => {}
-        OutputFormat::Json => body.set("response_format", json!({ "type": "json_object" })),
-        OutputFormat::Schema { name, schema, strict } => {
-            let mut inner = Object::default();
-            inner.set("name", name.as_str());
-            inner.set("schema", schema.clone());
-            inner.set_some("strict", *strict);
-            let format = json!({ "type": "json_schema", "json_schema": Value::from(inner) });
-            body.set("response_format", format);
-        }
-    }
-}
-
-/// OpenAI's reasoning models refuse `max_tokens`; many compatible hosts know nothing else.
-fn wants_completion_tokens(model: &str) -> bool {
-    let name = model.rsplit('/').next().unwrap_or(model);
-    ["o1", "o3", "o4", "gpt-5", "gpt-6"].iter().any(|prefix| name.starts_with(prefix))
-}
-
-fn write_tools(chat: &Chat, body: &mut Object, warnings: &mut Vec<String>) {
-    if chat.tools.is_empty() {
-        return;
-    }
-    let tool = |tool: &Tool| {
-        let mut function = Object::default();
-        function.set("name", tool.name.as_str());
-        function.set_some("description", tool.description.clone());
-        function.set("parameters", tool.schema.clone());
-        function.set_some("strict", tool.strict);
-        json!({ "type": "function", "function": Value::from(function) })
-    };
-    let mut tools: Vec<&Tool> = chat.tools.iter().collect();
-    if let Some(ToolChoice::OneOf(names)) = &chat.tool_choice {
-        tools.retain(|tool| names.contains(&tool.name));
-        warnings.push("emulated:tool_choice".to_owned());
-    }
-    body.set("tools", tools.into_iter().map(tool).collect::<Vec<_>>());
-    body.set_some("tool_choice", chat.tool_choice.as_ref().map(write_tool_choice));
-    body.set_some("parallel_tool_calls", chat.parallel_tools);
-}
-
-fn write_tool_choice(choice: &ToolChoice) -> Value {
-    match choice {
-        ToolChoice::Auto => "auto".into(),
-        ToolChoice::None => "none".into(),
-        ToolChoice::Required | ToolChoice::OneOf(_) => "required".into(),
-        ToolChoice::Named(name) => json!({ "type": "function", "function": { "name": name } }),
-    }
-}
-
-fn write_turn(
-    turn: &Turn,
-    is_own: bool,
-    messages: &mut Vec<Value>,
-    warnings: &mut Vec<String>,
-) -> Result<(), Unsupported> {
-    match turn.role {
-        Role::System => {
-            let text: Vec<String> = turn.blocks.iter().cloned().filter_map(into_text).collect();
-            messages.push(json!({ "role": "system", "content": text.join("\n\n") }));
-        }
-        Role::Assistant => messages.push(write_assistant(&turn.blocks, is_own, warnings)?),
-        Role::User => write_user(&turn.blocks, is_own, messages, warnings)?,
-    }
-    Ok(())
-}
-
-/// Tool results first, each a message of its own; then what the user says.
-fn write_user(
-    blocks: &[Block],
-    is_own: bool,
-    messages: &mut Vec<Value>,
-    warnings: &mut Vec<String>,
-) -> Result<(), Unsupported> {
-    let mut parts = Vec::new();
-    for block in blocks {
-        if let Block::ToolResult { call_id, content, is_error, .. } = block {
-            let mut text = result_text(content, &mut parts, call_id, warnings);
-            if *is_error {
-                text.insert_str(0, "Error: ");
-            }
-            messages.push(json!({ "role": "tool", "tool_call_id": call_id, "content": text }));
-        }
-    }
-    for block in blocks.iter().filter(|block| !matches!(block, Block::ToolResult { .. })) {
-        parts.extend(write_part(block, is_own)?);
-    }
-    match parts.as_slice() {
-        [] => {}
-        [only] if text(only, "type") == "text" => {
-            messages.push(json!({ "role": "user", "content": text(only, "text") }));
-        }
-        _ => messages.push(json!({ "role": "user", "content": parts })),
-    }
-    Ok(())
-}
-
-/// The text of a tool's result. What is no text follows in the user's message, labelled.
-fn result_text(
-    content: &[Block],
-    parts: &mut Vec<Value>,
-    call_id: &str,
-    warnings: &mut Vec<String>,
-) -> String {
-    let mut texts = Vec::new();
-    for block in content {
-        match block {
-            Block::Text(text) => texts.push(text.clone()),
-            Block::Opaque(value) => texts.push(value.to_string()),
-            other => {
-                if let Ok(Some(part)) = write_part(other, false) {
-                    parts.push(json!({ "type": "text", "text": format!("[result of {call_id}]") }));
-                    parts.push(part);
-                    texts.push("[see the next message]".to_owned());
-                    warnings.push("emulated:tool_result".to_owned());
-                }
-            }
-        }
-    }
-    texts.join("\n")
-}
-
-fn write_part(block: &Block, is_own: bool) -> Result<Option<Value>, Unsupported> {
-    Ok(Some(match block {
-        Block::Text(text) | Block::Refusal(text) => json!({ "type": "text", "text": text }),
-        Block::Image(source) => {
-            json!({ "type": "image_url", "image_url": { "url": source.to_url() } })
-        }
-        Block::File { source: source @ Source::Base64 { .. }, name } => {
-            let name = name.clone().unwrap_or_else(|| "document.pdf".to_owned());
-            json!({ "type": "file", "file": { "file_data": source.to_url(), "filename": name } })
-        }
-        Block::File { .. } => {
-            return Err(Unsupported::new("messages", "a file by URL has no place in this API"));
-        }
-        Block::Opaque(value) if is_own => value.clone(),
-        Block::Opaque(value) => {
-            let kind = text(value, "type");
-            return Err(Unsupported::new("messages", &format!("a block of type '{kind}'")));
-        }
-        Block::Thinking { .. } | Block::ToolCall(_) | Block::ToolResult { .. } => return Ok(None),
-    }))
-}
-
-fn write_assistant(
-    blocks: &[Block],
-    is_own: bool,
-    warnings: &mut Vec<String>,
-) -> Result<Value, Unsupported> {
-    let mut message = Object::default();
-    message.set("role", "assistant");
-    let mut texts = Vec::new();
-    let mut calls = Vec::new();
-    for block in blocks {
-        match block {
-            Block::Text(text) => texts.push(text.clone()),
-            Block::Refusal(text) => message.set("refusal", text.as_str()),
-            Block::ToolCall(call) => calls.push(json!({
-                "id": call.id,
-                "type": "function",
-                "function": { "name": call.name, "arguments": arguments_text(call) },
-            })),
-            Block::Thinking { text, .. } if is_own => {
-                message.set("reasoning_content", text.as_str());
-            }
-            // Thinking of another model is not passed on.
-            Block::Thinking { .. } => warnings.push("dropped:thinking".to_owned()),
-            Block::Image(_) | Block::File { .. } | Block::ToolResult { .. } => {
-                return Err(Unsupported::new("messages", "media in an assistant's turn"));
-            }
-            Block::Opaque(value) => {
-                let kind = text(value, "type");
-                return Err(Unsupported::new("messages", &format!("a block of type '{kind}'")));
-            }
-        }
-    }
-    let content = if texts.is_empty() { Value::Null } else { texts.concat().into() };
-    message.set("content", content);
-    if !calls.is_empty() {
-        message.set("tool_calls", calls);
-    }
-    Ok(message.into())
-}
-
-fn arguments_text(call: &ToolCall) -> &str {
-    if call.arguments.trim().is_empty() { "{}" } else { &call.arguments }
 }

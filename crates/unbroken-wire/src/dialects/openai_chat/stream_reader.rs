@@ -1,14 +1,14 @@
 //! Streams of Chat Completions, as some thirty hosts write them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::answer::{finish_reason, read_usage};
-use super::request::{read_arguments, read_content};
+use super::part::{as_custom_input, read_arguments, read_content};
 use crate::chat::{Block, FinishReason, StreamEvent, Usage};
-use crate::dialects::fields::{list, some_text, text};
+use crate::dialects::fields::{list, read_data, some_text, text};
 use crate::dialects::{Ended, StreamReader, Truncated};
 use crate::error::ErrorBody;
-use crate::sse;
+use crate::{seal, sse};
 
 /// Reads one stream.
 #[derive(Debug, Default)]
@@ -41,13 +41,14 @@ impl StreamReader for Reader {
             self.is_done = true;
             return Ok(());
         }
-        let chunk: Value = serde_json::from_str(data).map_err(|error| error.to_string())?;
-        if event.name.as_deref() == Some("error") || ErrorBody::is_in(&chunk) {
-            self.has_failed = true;
-            out.push(StreamEvent::Error(ErrorBody::of(&chunk)));
-            return Ok(());
+        for chunk in read_data(data)? {
+            if event.name.as_deref() == Some("error") || ErrorBody::is_in(&chunk) {
+                self.has_failed = true;
+                out.push(StreamEvent::Error(ErrorBody::of(&chunk)));
+            } else {
+                self.read_chunk(&chunk, out);
+            }
         }
-        self.read_chunk(&chunk, out);
         Ok(())
     }
 
@@ -92,6 +93,8 @@ impl Reader {
         let thinking =
             some_text(delta, "reasoning_content").or_else(|| some_text(delta, "reasoning"));
         out.extend(thinking.map(StreamEvent::Thinking));
+        let details = list(delta, "reasoning_details").iter();
+        out.extend({ details }.filter_map(|d| seal::open(text(d, "data"))).map(StreamEvent::Proof));
         for block in read_content(delta.get("content")) {
             match block {
                 Block::Text(text) => out.push(StreamEvent::Text(text)),
@@ -117,7 +120,11 @@ impl Reader {
 
     fn read_call(&mut self, place: usize, call: &Value, out: &mut Vec<StreamEvent>) {
         let index = call.get("index").and_then(Value::as_u64);
-        let function = call.get("function").unwrap_or(&Value::Null);
+        let custom = call.get("custom").map(|custom| {
+            let arguments = some_text(custom, "input").map(|input| as_custom_input(&input));
+            json!({ "name": text(custom, "name"), "arguments": arguments })
+        });
+        let function = custom.as_ref().or_else(|| call.get("function")).unwrap_or(&Value::Null);
         let id = text(call, "id");
         let is_indexless_continuation = index.is_none() && id.is_empty();
         let index = if is_indexless_continuation { Some(place as u64) } else { index };

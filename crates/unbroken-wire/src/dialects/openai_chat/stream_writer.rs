@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::answer::{native_finish, write_usage};
+use super::answer::{native_finish, signature_of, wants_function_call, write_detail, write_usage};
 use super::error_json;
-use crate::chat::{StreamEvent, Usage};
+use crate::chat::{Proof, StreamEvent, Usage};
 use crate::dialects::fields::text;
 use crate::dialects::{ClientError, Ended, StreamHead, StreamWriter};
 
@@ -17,6 +17,10 @@ pub(super) struct Writer {
     include_usage: bool,
     has_role: bool,
     has_adopted: bool,
+    /// Whether the request was in the form that came before tools.
+    is_legacy: bool,
+    /// Proofs so far, of which one may belong to a call that follows.
+    proofs: Vec<Proof>,
     usage: Option<Usage>,
 }
 
@@ -29,6 +33,8 @@ impl Writer {
             include_usage: head.include_usage,
             has_role: false,
             has_adopted: false,
+            is_legacy: wants_function_call(head),
+            proofs: Vec::new(),
             usage: None,
         }
     }
@@ -58,6 +64,24 @@ impl Writer {
     }
 }
 
+impl Writer {
+    fn start_call(&mut self, index: u32, id: &str, name: &str, out: &mut Vec<u8>) {
+        let function = json!({ "name": name, "arguments": "" });
+        if self.is_legacy {
+            self.delta(&json!({ "function_call": function }), None, out);
+            return;
+        }
+        let mut call =
+            json!({ "index": index, "id": id, "type": "function", "function": function });
+        let signature = self.proofs.iter().find_map(|proof| signature_of(proof, id));
+        if let (Some(signature), Value::Object(call)) = (signature, &mut call) {
+            let google = json!({ "google": { "thought_signature": signature } });
+            call.insert("extra_content".to_owned(), google);
+        }
+        self.delta(&json!({ "tool_calls": [call] }), None, out);
+    }
+}
+
 impl StreamWriter for Writer {
     fn write(&mut self, event: &StreamEvent, out: &mut Vec<u8>) {
         match event {
@@ -71,11 +95,15 @@ impl StreamWriter for Writer {
             StreamEvent::Thinking(text) => {
                 self.delta(&json!({ "reasoning_content": text }), None, out);
             }
-            StreamEvent::ToolStart { index, id, name } => {
-                let function = json!({ "name": name, "arguments": "" });
-                let call =
-                    json!({ "index": index, "id": id, "type": "function", "function": function });
-                self.delta(&json!({ "tool_calls": [call] }), None, out);
+            StreamEvent::Proof(proof) => {
+                let detail = write_detail(proof, self.proofs.len());
+                self.proofs.push(proof.clone());
+                self.delta(&json!({ "reasoning_details": [detail] }), None, out);
+            }
+            StreamEvent::ToolStart { index, id, name } => self.start_call(*index, id, name, out),
+            StreamEvent::ToolArguments { fragment, .. } if self.is_legacy => {
+                let call = json!({ "arguments": fragment });
+                self.delta(&json!({ "function_call": call }), None, out);
             }
             StreamEvent::ToolArguments { index, fragment } => {
                 let call = json!({ "index": index, "function": { "arguments": fragment } });
@@ -83,13 +111,13 @@ impl StreamWriter for Writer {
             }
             StreamEvent::Usage(usage) => self.usage = Some(*usage),
             StreamEvent::Ping => self.keep_alive(out),
-            // The end writes the finish; signatures and errors have no place here.
-            StreamEvent::Finish(_) | StreamEvent::Signature(_) | StreamEvent::Error(_) => {}
+            // The end writes the finish; errors are not the writer's to tell.
+            StreamEvent::Finish(_) | StreamEvent::ToolEnd { .. } | StreamEvent::Error(_) => {}
         }
     }
 
     fn end(&mut self, ended: &Ended, out: &mut Vec<u8>) {
-        self.delta(&json!({}), Some(native_finish(ended.finish())), out);
+        self.delta(&json!({}), Some(native_finish(ended.finish(), self.is_legacy)), out);
         if self.include_usage
             && let Some(usage) = ended.usage().or(self.usage)
         {
