@@ -35,7 +35,7 @@ use crate::cause::{FailureCause, Unreachable};
 use crate::choose;
 use crate::deadline::{Kind, Limits};
 use crate::event::{AttemptResult, Event, Outcome, Phase, Why};
-use crate::fleet::{Fleet, Permits, Refusal, Sample};
+use crate::fleet::{Fleet, Permits, Placed, Refusal, Sample};
 use crate::random::Random;
 use crate::resume::{Delivered, Flow, How, LAST_EVENT_WAIT};
 use crate::target::{TargetId, Tier, TierOrder};
@@ -229,8 +229,7 @@ pub struct Tried {
 #[derive(Debug)]
 struct Candidate {
     target: TargetId,
-    model: Arc<str>,
-    label: Arc<str>,
+    spec: Arc<Placed>,
     /// Drawn once per call: which share of a ramp's traffic this call belongs to.
     draw: u32,
     /// Whether its tier's traffic goes elsewhere, as far as it can.
@@ -471,7 +470,7 @@ impl Call {
         let Some(candidate) = self.candidates.get(index) else { return };
         let sample = self.sample(after, after, 0);
         fleet.delivered(candidate.target, &mut permits, &self.limits, &sample, now);
-        let target = candidate.label.clone();
+        let target = candidate.spec.label.clone();
         fleet.emit(Event::AttemptDelivered { call, attempt: id.0, target, after });
         if let Some(attempt) = self.running(id) {
             attempt.permits = permits;
@@ -617,7 +616,7 @@ impl Call {
         fleet.emit(Event::AttemptEnded {
             call: self.id,
             attempt: attempt.id.0,
-            target: candidate.label.clone(),
+            target: candidate.spec.label.clone(),
             result,
             phase: attempt.phase,
             took: now.since(attempt.started),
@@ -650,11 +649,10 @@ fn candidates(fleet: &mut Fleet, ask: &Ask, now: Timestamp) -> Vec<Candidate> {
             if candidates.iter().any(|candidate| candidate.target == target) {
                 continue;
             }
-            let Some(spec) = fleet.spec(target) else { continue };
-            let (model, label) = (spec.model.clone(), spec.label.clone());
+            let Some(spec) = fleet.placed(target) else { continue };
             let draw = u32::try_from(fleet.random.below(1000)).unwrap_or_default();
             let (tries, last) = (0, None);
-            candidates.push(Candidate { target, model, label, draw, is_spilled, tries, last });
+            candidates.push(Candidate { target, spec, draw, is_spilled, tries, last });
         }
     }
     if let Some(conversation) = ask.conversation {

@@ -278,6 +278,22 @@ mod tests {
     }
 
     #[test]
+    fn weights_decide_who_comes_second_as_well() {
+        let targets = vec![(TargetId(0), 1), (TargetId(1), 1), (TargetId(2), 8)];
+        let tier = Tier { targets, order: TierOrder::Weighted };
+        let mut random = Random::seeded(6);
+        let mut seconds = [0_u32; 3];
+        for _ in 0..4000 {
+            let order = order(&tier, 0, |_| 0.0, &mut random);
+            if order[0] == 2 {
+                seconds[order[1]] += 1;
+            }
+        }
+        let (one, other) = (f64::from(seconds[0]), f64::from(seconds[1]));
+        assert!((0.85..1.18).contains(&(one / other)), "{seconds:?}");
+    }
+
+    #[test]
     fn slow_and_full_candidates_come_after_those_that_are_well() {
         let slow = View { is_degraded: true, ..view(Standing::Ready) };
         let full = View { is_full: true, ..view(Standing::Ready) };

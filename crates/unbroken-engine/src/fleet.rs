@@ -242,7 +242,7 @@ struct ServingCell {
 
 /// A target's description, and where its cells are.
 #[derive(Debug)]
-struct Placed {
+pub(crate) struct Placed {
     spec: TargetSpec,
     endpoint_at: Place,
     serving_at: Place,
@@ -506,7 +506,7 @@ impl Fleet {
     }
 
     /// The same, with the places of its cells.
-    fn placed(&self, target: TargetId) -> Option<Arc<Placed>> {
+    pub(crate) fn placed(&self, target: TargetId) -> Option<Arc<Placed>> {
         self.targets.get(&target).map(|cell| cell.spec.clone())
     }
 

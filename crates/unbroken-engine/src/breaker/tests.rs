@@ -522,6 +522,9 @@ fn only_what_has_nothing_to_remember_is_forgotten() {
     assert!(!play(&[Admit, Fail]).breaker.is_forgettable());
     assert!(play(&[Admit, Fail, Admit, Succeed]).breaker.is_forgettable());
     assert!(!play(&trip()).breaker.is_forgettable());
+    let hundred = BreakerConfig { detector: DetectorConfig::consecutive(100), ..config() };
+    let one = play_with(hundred, &[Admit, Fail]).breaker;
+    assert!((one.own_level() - 0.01).abs() < f64::EPSILON && !one.is_forgettable());
 }
 
 #[test]

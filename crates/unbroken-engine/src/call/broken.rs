@@ -48,7 +48,7 @@ impl Call {
         now: Timestamp,
     ) -> bool {
         let Some(candidate) = self.candidates.get(attempt.candidate) else { return false };
-        let (call, id, target) = (self.id, attempt.id, candidate.label.clone());
+        let (call, id, target) = (self.id, attempt.id, candidate.spec.label.clone());
         let delivered = self.delivered;
         fleet.emit(Event::StreamBroke { call, attempt: id.0, target, cause, delivered });
         if delivered == Delivered::Nothing {
@@ -95,7 +95,7 @@ impl Call {
         fleet.emit(Event::StreamContinued {
             call: self.id,
             attempt: id.0,
-            target: candidate.label.clone(),
+            target: candidate.spec.label.clone(),
             how: attempt.how,
             gap: now.since(broken.at),
         });

@@ -161,7 +161,7 @@ impl Call {
         }
         let same_model_is_ready = self.candidates.iter().any(|other| {
             other.tries == 0
-                && is_same_model(&other.model, &candidate.model)
+                && is_same_model(&other.spec.model, &candidate.spec.model)
                 && !matches!(fleet.standing(other.target, now), Standing::Refused { .. })
         });
         if same_model_is_ready {
@@ -340,7 +340,7 @@ impl Call {
         let target = candidate.target;
         let Some(permits) = fleet.admit(target, tokens, now) else { return };
         candidate.tries += 1;
-        let label = candidate.label.clone();
+        let label = candidate.spec.label.clone();
         let id = AttemptId(u32::try_from(self.trail.len()).unwrap_or(u32::MAX).saturating_add(1));
         self.trail.push(Tried { target, cause: None });
         let delay = fleet.hedge_delay(target, &self.limits, kind, tokens, &permits, now);
