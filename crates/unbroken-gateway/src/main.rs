@@ -10,8 +10,10 @@ use clap::{Parser, Subcommand};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod admin;
 mod commands;
 mod config;
+mod journal;
 mod log;
 mod metrics;
 mod rehearsal;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{SignalKind, signal};
 use unbroken::endpoint::Endpoint;
 use unbroken::route::Route;
@@ -61,6 +62,11 @@ impl Reloader {
         let loaded_unix = Clock::unix_seconds();
         let state = Mutex::new(State { generation: 1, loaded_unix, seen, ..State::default() });
         Self { path, environment, current, failover, metrics, state }
+    }
+
+    /// What is loaded.
+    pub(crate) fn state(&self) -> State {
+        self.lock().clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -158,6 +164,11 @@ fn after_restart(before: &Plan, plan: &Plan) -> Vec<&'static str> {
     }
     if plan.server.connections_max != before.server.connections_max {
         names.push("server.connections_max");
+    }
+    let admin =
+        |plan: &Plan| plan.admin.as_ref().map(|a| (a.listen, a.token.expose_secret().to_owned()));
+    if admin(plan) != admin(before) {
+        names.push("admin");
     }
     names
 }

@@ -37,6 +37,14 @@ impl Clock {
         SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
     }
 
+    /// Milliseconds since 1970, for what people read about the past.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn unix_millis() -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// A number that differs from run to run, to seed the engine's choices.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]

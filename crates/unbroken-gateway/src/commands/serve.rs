@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
-use unbroken::Failover;
+use unbroken::{Clock, Failover};
 
 use super::coverage;
+use crate::admin::{Admin, Door};
 use crate::config::{ConfigErrors, Environment, Plan};
+use crate::journal::Journal;
 use crate::log::{All, Log};
 use crate::metrics::Metrics;
 use crate::reload::Reloader;
@@ -59,28 +61,74 @@ pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> 
         ));
         return ExitCode::from(2);
     }
-    let metrics = Arc::new(Metrics::new());
-    let observer = Arc::new(All(vec![Arc::new(Log), metrics.clone()]));
-    let failover = Failover::new(plan.failover.clone(), observer);
-    let current = Arc::new(Current::new(Routing::new(plan.clone())));
-    let server = match Server::bind(failover.clone(), current.clone(), metrics.clone()).await {
-        Ok(server) => server,
+    let gateway = match Gateway::open(plan.clone(), path, environment).await {
+        Ok(gateway) => gateway,
         Err(error) => {
-            say(&format!("unbroken: cannot listen on {}: {error}", plan.listen));
+            say(&format!("unbroken: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    say(&banner(&plan, server.address()));
+    let Gateway { server, door, admin } = gateway;
+    say(&banner(&plan, server.address(), door.as_ref().map(Door::address)));
     for (route, warning) in coverage::warnings(&plan) {
         tracing::warn!(route, "{warning}");
     }
-    let reloader = Arc::new(Reloader::new(path, environment, current, failover, metrics));
-    drop(unbroken::spawn("reloads", reloader.run()));
+    drop(unbroken::spawn("reloads", admin.reloader.clone().run()));
+    if let Some(door) = door {
+        drop(unbroken::spawn("admin", door.serve(admin)));
+    }
     match server.run(stop_signal()).await {
         Stopped::Drained => tracing::info!("stopped; every call was answered to its end"),
         Stopped::CutOff => tracing::warn!("stopped; calls were still open when the time was up"),
     }
     ExitCode::SUCCESS
+}
+
+/// A gateway whose ports are open.
+struct Gateway {
+    server: Server,
+    door: Option<Door>,
+    admin: Arc<Admin>,
+}
+
+impl Gateway {
+    /// Opens the ports and puts everything together.
+    async fn open(
+        plan: Plan,
+        path: Option<PathBuf>,
+        environment: Environment,
+    ) -> Result<Self, String> {
+        let door = match &plan.admin {
+            Some(admin) => Some(
+                Door::bind(admin)
+                    .await
+                    .map_err(|error| format!("cannot listen on {}: {error}", admin.listen))?,
+            ),
+            None => None,
+        };
+        let listen = plan.listen;
+        let settings = plan.failover.clone();
+        let current = Arc::new(Current::new(Routing::new(plan)));
+        let metrics = Arc::new(Metrics::new());
+        let journal = Arc::new(Journal::new(current.clone()));
+        let observer = Arc::new(All(vec![Arc::new(Log), metrics.clone(), journal.clone()]));
+        let failover = Failover::new(settings, observer);
+        let server = Server::bind(failover.clone(), current.clone(), metrics.clone())
+            .await
+            .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
+        let reloader =
+            Reloader::new(path, environment, current.clone(), failover.clone(), metrics.clone());
+        let admin = Admin {
+            failover,
+            current,
+            journal,
+            reloader: Arc::new(reloader),
+            metrics,
+            serves_at: server.address(),
+            started_ms: Clock::unix_millis(),
+        };
+        Ok(Self { server, door, admin: Arc::new(admin) })
+    }
 }
 
 /// The first signal drains; the second ends the process at once.
@@ -104,8 +152,11 @@ pub(crate) async fn stop_signal() {
     }));
 }
 
-fn banner(plan: &Plan, address: SocketAddr) -> String {
+fn banner(plan: &Plan, address: SocketAddr, admin: Option<SocketAddr>) -> String {
     let mut text = format!("unbroken {} on http://{address}\n", env!("CARGO_PKG_VERSION"));
+    if let Some(admin) = admin {
+        let _ = writeln!(text, "  dashboard http://{admin}");
+    }
     if plan.endpoints.is_empty() {
         text.push_str(
             "\n  no provider key was found: set OPENAI_API_KEY, ANTHROPIC_API_KEY or\n  \

@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) health: HealthFile,
     #[serde(default)]
     pub(super) server: ServerFile,
+    pub(super) admin: Option<AdminFile>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,6 +162,14 @@ pub(super) struct ServerFile {
     pub(super) drain: Option<Span>,
     pub(super) substitute: Option<bool>,
     pub(super) connections_max: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminFile {
+    pub(super) listen: Option<Spanned<String>>,
+    pub(super) token: Option<Spanned<String>>,
+    pub(super) token_file: Option<Spanned<String>>,
 }
 
 /// A duration as people write it: `250ms`, `10s`, `5m`, `1h`; zero only where that means "off".

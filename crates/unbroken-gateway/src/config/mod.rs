@@ -8,5 +8,5 @@ mod zero;
 
 pub(crate) use environment::Environment;
 pub(crate) use error::ConfigErrors;
-pub(crate) use plan::Plan;
+pub(crate) use plan::{AdminPlan, Plan};
 pub(crate) use zero::{Tiers, vendor_of};

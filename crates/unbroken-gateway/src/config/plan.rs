@@ -26,6 +26,10 @@ use super::file::{
 };
 use super::{ConfigErrors, Environment, zero};
 
+mod admin;
+
+pub(crate) use admin::AdminPlan;
+
 /// What the gateway does.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
@@ -41,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) failover: FailoverConfig,
     /// The server's settings.
     pub(crate) server: ServerPlan,
+    /// The admin API; off if absent.
+    pub(crate) admin: Option<AdminPlan>,
     /// The files with keys that it was read from, beside the configuration's own.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -80,6 +86,7 @@ impl Plan {
             limits: Limits::default(),
             failover: FailoverConfig::default(),
             server: ServerPlan::default(),
+            admin: None,
             files: Vec::new(),
         }
     }
@@ -175,6 +182,7 @@ impl Checker<'_> {
         plan.files = key_files.map(|path| PathBuf::from(path.get_ref())).collect();
         plan.limits = self.limits(&file.limits, Limits::default(), None);
         self.settings(file, &mut plan);
+        plan.admin = file.admin.as_ref().and_then(|admin| admin::check(self, admin));
         for route in &file.route {
             let checked = Arc::new(self.route(route, &plan));
             if plan.routes.insert(checked.name.clone(), checked).is_some() {
@@ -280,7 +288,16 @@ impl Checker<'_> {
     }
 
     fn key(&mut self, file: &ProviderFile) -> Option<SecretString> {
-        if let Some(key) = &file.key {
+        self.secret(file.key.as_ref(), file.key_file.as_ref())
+    }
+
+    /// A secret that is written down, named as `${VARIABLE}`, or in a file of its own.
+    fn secret(
+        &mut self,
+        key: Option<&Spanned<String>>,
+        file: Option<&Spanned<String>>,
+    ) -> Option<SecretString> {
+        if let Some(key) = key {
             let text = key.get_ref();
             let Some(variable) = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')) else {
                 return self.usable(text, key);
@@ -291,7 +308,7 @@ impl Checker<'_> {
             };
             return self.usable(found, key);
         }
-        let path = file.key_file.as_ref()?;
+        let path = file?;
         match std::fs::read_to_string(path.get_ref()) {
             Ok(key) => self.usable(key.trim(), path),
             Err(error) => {

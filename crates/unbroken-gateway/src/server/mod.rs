@@ -11,6 +11,7 @@ mod socket;
 
 pub(crate) use current::Current;
 pub(crate) use listen::{Server, Stopped};
+pub(crate) use paths::percent_decode;
 
 #[cfg(test)]
 mod tests;

@@ -182,7 +182,7 @@ fn guess(path: &str, query: &str, headers: &HeaderMap) -> &'static Dialect {
     }
 }
 
-fn percent_decode(text: &str) -> String {
+pub(crate) fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

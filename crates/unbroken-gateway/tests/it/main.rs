@@ -9,5 +9,6 @@
     reason = "tests say so when something is wrong"
 )]
 
+mod admin;
 mod reload;
 mod stage;

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Stage {
     pub(crate) providers: Vec<FakeProvider>,
     pub(crate) url: String,
+    /// Where the admin API is, if it is on.
+    pub(crate) admin: String,
     pub(crate) folder: PathBuf,
     process: Child,
     log: Arc<Mutex<String>>,
@@ -45,6 +47,15 @@ pub(crate) fn two_targets(providers: &[FakeProvider]) -> String {
     file.push_str("[[route]]\nname = \"chat\"\ntargets = [\"a/m\", \"b/m\"]\n");
     file
 }
+
+/// The same with the admin API.
+pub(crate) fn with_admin(providers: &[FakeProvider]) -> String {
+    let admin = format!("[admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{TOKEN}\"\n");
+    two_targets(providers) + &admin
+}
+
+/// What lets operators in.
+pub(crate) const TOKEN: &str = "a token for the tests";
 
 /// The providers of a configuration, by name.
 pub(crate) fn providers_named(names: &[&str], providers: &[FakeProvider]) -> String {
@@ -85,7 +96,11 @@ impl Stage {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("unbroken.toml"), configuration(&providers)).unwrap();
         let (process, url, log) = serve(&folder).await;
-        Self { providers, url, folder, process, log, http: HttpClient::new(&HttpConfig::default()) }
+        let banner = log.lock().unwrap().clone();
+        let admin = banner.split("dashboard ").nth(1).and_then(|rest| rest.lines().next());
+        let admin = admin.unwrap_or_default().trim().to_owned();
+        let http = HttpClient::new(&HttpConfig::default());
+        Self { providers, url, admin, folder, process, log, http }
     }
 
     /// Writes another configuration, without telling the gateway.
@@ -135,6 +150,18 @@ impl Stage {
     /// A page of the gateway.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         finish(self.send(Method::GET, &format!("{}{path}", self.url), &[], "")).await
+    }
+
+    /// A request of an operator, with the right token.
+    pub(crate) fn operate(&self, method: Method, path: &str) -> Exchange {
+        let token = format!("Bearer {TOKEN}");
+        let url = format!("{}{path}", self.admin);
+        self.send(method, &url, &[("authorization", token.as_str())], "")
+    }
+
+    /// A page of the admin API.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        finish(self.operate(Method::GET, path)).await
     }
 
     /// The log so far.

@@ -87,6 +87,23 @@ fn all_errors_are_reported_at_once() {
 }
 
 #[test]
+fn the_admin_api_is_off_unless_it_has_a_token() {
+    let plan = |source| Plan::read("f", source, &environment()).unwrap().admin;
+    assert!(plan("").is_none());
+    let admin = plan("[admin]\ntoken = \"0123456789abcdef\"").unwrap();
+    assert_eq!(admin.listen.to_string(), "127.0.0.1:4111");
+    assert!(!format!("{admin:?}").contains("0123"), "it never shows");
+    for (source, part) in [
+        ("[admin]", "needs a `token`"),
+        ("[admin]\ntoken = \"short\"", "at least 16 characters"),
+        ("[admin]\ntoken = \"${NOPE}\"", "NOPE is not set"),
+        ("[admin]\nlisten = \"x\"\ntoken = \"0123456789abcdef\"", "127.0.0.1:4111"),
+    ] {
+        assert!(errors(source).contains(part), "{source}: {}", errors(source));
+    }
+}
+
+#[test]
 fn durations_and_sizes_must_make_sense() {
     for (source, part) in [
         ("[limits]\ntotal = \"soon\"", "a duration such as"),

@@ -1,0 +1,168 @@
+//! The admin API, over its own port.
+
+use http::Method;
+use serde_json::Value;
+use unbroken_drill::fault::Fault;
+
+use crate::stage::{Stage, finish, read_to, with_admin};
+
+async fn target(stage: &Stage, label: &str) -> Value {
+    let targets = stage.admin("/admin/targets").await.json();
+    let mut targets = targets["targets"].as_array().unwrap().iter();
+    targets.find(|target| target["target"] == label).unwrap_or(&Value::Null).clone()
+}
+
+/// Makes `a` fail until its breaker is open.
+async fn outage(stage: &Stage) {
+    stage.providers[0].fault(Fault::Overloaded);
+    stage
+        .until("a/m is shut", async |stage| {
+            assert_eq!(stage.call("chat").await.target, "b/m");
+            target(stage, "a/m").await["health"] == "shut"
+        })
+        .await;
+}
+
+/// Every operation of the API's own description: method, path, and what is said of it.
+async fn operations(stage: &Stage) -> Vec<(Method, String, Value)> {
+    let url = format!("{}/admin/openapi.json", stage.admin);
+    let document = finish(stage.send(Method::GET, &url, &[], "")).await.json();
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let method = Method::from_bytes(method.to_ascii_uppercase().as_bytes()).unwrap();
+            let path = path.replace("{id}", "no-such-call");
+            operations.push((method, path, operation.clone()));
+        }
+    }
+    operations
+}
+
+#[tokio::test]
+async fn nothing_is_shown_without_the_token() {
+    let stage = Stage::set("admin-token", 2, with_admin).await;
+    let operations = operations(&stage).await;
+    assert!(operations.len() >= 19, "{operations:?}");
+    for (method, path, operation) in operations {
+        let url = format!("{}{path}", stage.admin);
+        let is_open = operation["security"].as_array().unwrap().is_empty();
+        let expected = if is_open { 200 } else { 401 };
+        for headers in [&[][..], &[("authorization", "Bearer a token for the test")]] {
+            let answer = finish(stage.send(method.clone(), &url, headers, "")).await;
+            assert_eq!(answer.status, expected, "{method} {url}");
+        }
+    }
+    assert_eq!(stage.get("/admin/status").await.status, 404, "not on the clients' port");
+}
+
+#[tokio::test]
+async fn the_description_says_what_each_path_answers() {
+    let stage = Stage::set("admin-openapi", 2, with_admin).await;
+    for (method, path, operation) in operations(&stage).await {
+        let told = &operation["responses"];
+        if told["200"]["content"].get("text/event-stream").is_some() {
+            continue;
+        }
+        let parameters = operation["parameters"].as_array().unwrap();
+        let needs_target = parameters.iter().any(|parameter| parameter["name"] == "target");
+        let answer = finish(stage.operate(method.clone(), &path)).await;
+        let status = answer.status.to_string();
+        assert!(told[&status].is_object(), "{method} {path} answers {status}: not described");
+        assert_eq!(answer.status == 400, needs_target, "{method} {path}");
+        if needs_target {
+            let path = format!("{path}?target=b%2Fm");
+            let answer = finish(stage.operate(method.clone(), &path)).await;
+            assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_told_by_targets_calls_and_incidents() {
+    let stage = Stage::set("admin-outage", 2, with_admin).await;
+    outage(&stage).await;
+    let ill = target(&stage, "a/m").await;
+    assert_eq!((&ill["state"], &ill["usable"]), (&"open".into(), &false.into()), "{ill}");
+    assert_eq!(ill["words"], "left alone because it kept failing: it is overloaded");
+    assert!(ill["retry_at_ms"].as_u64().unwrap() > 1_700_000_000_000, "{ill}");
+
+    let calls = stage.admin("/admin/calls?limit=50").await.json();
+    let calls = calls["calls"].as_array().unwrap();
+    let rescued = calls.iter().find(|call| call["outcome"] == "rescued").unwrap();
+    let id = rescued["id"].as_str().unwrap();
+    let call = stage.admin(&format!("/admin/calls/{id}")).await.json();
+    assert_eq!((&call["route"], &call["target"]), (&"chat".into(), &"b/m".into()), "{call}");
+    assert_eq!(call["attempts"][0]["words"], "it is overloaded", "{call}");
+    let last = call["attempts"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["why"], &last["result"]), (&"failover".into(), &"answered".into()), "{call}");
+
+    let incidents = stage.admin("/admin/incidents").await.json();
+    let incident = &incidents["incidents"][0];
+    assert_eq!((&incident["name"], &incident["ended_ms"]), (&"a/m".into(), &Value::Null));
+    assert!(incident["victims"].as_u64().unwrap() >= 2, "{incident}");
+    assert_eq!(incident["client_failures"], 0);
+
+    let lost = stage.admin("/admin/what-if?target=b/m").await.json();
+    assert_eq!(lost["routes_without_an_answer"], 1, "{lost}");
+    let fine = stage.admin("/admin/what-if?target=a/m").await.json();
+    assert_eq!(fine["routes"][0]["to"][0]["target"], "b/m", "{fine}");
+}
+
+#[tokio::test]
+async fn an_operator_drains_releases_and_resets() {
+    let stage = Stage::set("admin-force", 2, with_admin).await;
+    assert_eq!(stage.call("chat").await.target, "a/m");
+    let act = async |action: &str| {
+        let path = format!("/admin/targets/{action}?target=a/m");
+        finish(stage.operate(Method::POST, &path)).await.status
+    };
+    assert_eq!(act("drain").await, 200);
+    assert_eq!(stage.call("chat").await.target, "b/m");
+    assert_eq!(target(&stage, "a/m").await["health"], "held");
+    assert_eq!(act("release").await, 200);
+    stage.until("it is back", async |stage| stage.call("chat").await.target == "a/m").await;
+
+    assert_eq!(act("close").await, 200);
+    stage.providers[0].fault(Fault::Overloaded);
+    for _ in 0..8 {
+        assert_eq!(stage.call("chat").await.target, "b/m");
+    }
+    assert_eq!(target(&stage, "a/m").await["state"], "forced_closed", "failures do not stop it");
+    assert_eq!(act("release").await, 200);
+    outage(&stage).await;
+    stage.providers[0].heal();
+    assert_eq!(act("reset").await, 200);
+    assert_eq!(target(&stage, "a/m").await["health"], "returning");
+    let unknown = finish(stage.operate(Method::POST, "/admin/targets/open?target=a/x")).await;
+    assert_eq!(unknown.status, 404);
+}
+
+#[tokio::test]
+async fn a_bad_configuration_shows_and_a_good_one_is_loaded_on_demand() {
+    let stage = Stage::set("admin-reload", 2, with_admin).await;
+    stage.write("[nonsense]\n");
+    let refused = finish(stage.operate(Method::POST, "/admin/reload")).await;
+    assert_eq!(refused.status, 422, "{}", refused.text);
+    let status = stage.admin("/admin/status").await.json();
+    let error = status["gateway"]["configuration"]["error"].as_str().unwrap();
+    assert!(error.contains("unknown field `nonsense`"), "{error}");
+    stage.write(&with_admin(&stage.providers));
+    let loaded = finish(stage.operate(Method::POST, "/admin/reload")).await;
+    assert_eq!(loaded.json()["generation"], 2);
+    let status = stage.admin("/admin/status").await.json();
+    assert_eq!(status["gateway"]["configuration"]["error"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_live_status_tells_what_changes() {
+    let stage = Stage::set("admin-live", 2, with_admin).await;
+    let mut live = stage.operate(Method::GET, "/admin/live");
+    let first = read_to(&mut live, "\n\n").await;
+    assert!(first.starts_with("event: status\ndata: {"), "{first}");
+    assert!(first.contains("\"target\":\"a/m\""), "{first}");
+    outage(&stage).await;
+    let changes = read_to(&mut live, "left alone because it kept failing").await;
+    assert!(changes.contains("event: change\ndata: {"), "{changes}");
+    stage.call("chat").await;
+    read_to(&mut live, "[\"chat\",\"b/m\",").await;
+}
