@@ -61,6 +61,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the targets of a running gateway, through its admin API
+    Status(commands::status::Options),
     /// Check the configuration and print what it says
     Check {
         /// The configuration; unbroken.toml if it is there, else keys from the environment
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
             Command::Serve { config, listen } => commands::serve::run(config, listen).await,
             Command::Demo { exit, json } => commands::demo::run(exit, json).await,
             Command::Drill { drill, list, json } => commands::drill::run(drill, list, json).await,
+            Command::Status(options) => commands::status::run(options).await,
             Command::Check { config } => commands::check::run(config),
             Command::FakeProvider { listen, key, words } => {
                 commands::fake_provider::run(listen, key, words).await

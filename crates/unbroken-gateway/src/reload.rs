@@ -5,7 +5,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -107,10 +107,9 @@ impl Reloader {
         };
         let before = self.current.get();
         state.seen = fingerprint(Some(path), &before.plan().files);
-        let mut plan = match Plan::load(path, &self.environment) {
+        let mut plan = match self.read(path, before.plan()) {
             Ok(plan) => plan,
-            Err(errors) => {
-                let message = errors.to_string();
+            Err(message) => {
                 tracing::error!(
                     generation = state.generation,
                     error = message,
@@ -122,7 +121,6 @@ impl Reloader {
             }
         };
         state.after_restart = after_restart(before.plan(), &plan);
-        // Where it listens was said on the command line, perhaps; it cannot change anyway.
         plan.listen = before.plan().listen;
         state.seen = fingerprint(Some(path), &plan.files);
         self.apply(before.plan(), plan);
@@ -136,6 +134,19 @@ impl Reloader {
             tracing::warn!(setting = name, "this setting has changed and needs a restart");
         }
         Ok(state.clone())
+    }
+
+    /// The plan of a file, if it is right and does not lead back to this gateway.
+    fn read(&self, path: &Path, before: &Plan) -> Result<Plan, String> {
+        let plan = Plan::load(path, &self.environment).map_err(|errors| errors.to_string())?;
+        // Where it listens cannot change; it was said on the command line, perhaps.
+        let listening = Plan { listen: before.listen, ..plan.clone() };
+        match listening.itself() {
+            Some(endpoint) => {
+                Err(format!("the provider `{}` is this gateway itself", endpoint.name))
+            }
+            None => Ok(plan),
+        }
     }
 
     fn apply(&self, before: &Plan, plan: Plan) {

@@ -214,7 +214,8 @@ function drawRoutes() {
   for (const route of shown) drawRoute(route);
   let more = $('more-routes');
   if (!more) { more = make('p', 'more'); more.id = 'more-routes'; $('routes').after(more); }
-  more.textContent = list.length > shown.length ? `and ${list.length - shown.length} quieter routes` : '';
+  more.hidden = list.length <= shown.length;
+  more.textContent = `and ${list.length - shown.length} quieter routes`;
 }
 
 function drawRoute(route) {
@@ -347,7 +348,8 @@ function fillReason(row, target) {
   const text = reason(target);
   if (row.text === text) return;
   row.text = text;
-  row.words.textContent = text;
+  // The badge has said the first part.
+  row.words.textContent = text === 'well' ? '' : text.replace(/^left alone because |^well, though /, '');
   row.words.title = text;
   row.element.setAttribute('aria-label', `${target.target}: ${text}`);
   if (opened === target.target) fillDrawer();
@@ -570,7 +572,11 @@ $('drawer-close').addEventListener('click', closeDrawer);
 $('filter').addEventListener('input', arrange);
 window.addEventListener('resize', () => state.gateway && drawAll());
 
+// A hidden page draws nothing; it catches up when it is looked at.
+document.addEventListener('visibilitychange', () => state.gateway && drawAll());
+
 function drawAll() {
+  if (document.hidden) return;
   drawHead();
   drawRoutes();
   drawTargets();

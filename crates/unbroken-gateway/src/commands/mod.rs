@@ -6,3 +6,4 @@ pub(crate) mod demo;
 pub(crate) mod drill;
 pub(crate) mod fake_provider;
 pub(crate) mod serve;
+pub(crate) mod status;

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::Value;
 use unbroken_drill::fault::Fault;
 
-use crate::stage::{Stage, finish, read_to, with_admin};
+use crate::stage::{Stage, TOKEN, finish, read_to, with_admin};
 
 async fn target(stage: &Stage, label: &str) -> Value {
     let targets = stage.admin("/admin/targets").await.json();
@@ -106,6 +106,35 @@ async fn an_outage_is_told_by_targets_calls_and_incidents() {
     assert_eq!(lost["routes_without_an_answer"], 1, "{lost}");
     let fine = stage.admin("/admin/what-if?target=a/m").await.json();
     assert_eq!(fine["routes"][0]["to"][0]["target"], "b/m", "{fine}");
+}
+
+#[tokio::test]
+async fn the_status_command_shows_the_same() {
+    let stage = Stage::set("admin-status", 2, with_admin).await;
+    outage(&stage).await;
+    let address = stage.admin.trim_start_matches("http://").to_owned();
+    let status = |arguments: &[&str], token: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_unbroken"));
+        command.args(["status", "--admin", &address]).args(arguments);
+        let output = command.env("UNBROKEN_ADMIN_TOKEN", token).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = status(&[], TOKEN);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("1 of 2 targets left alone; every route is answered"), "{text}");
+    assert!(text.contains("it kept failing: it is overloaded; asked again in"), "{text}");
+    assert!(text.contains("incident  a/m: it is overloaded"), "{text}");
+    let (_, text) = status(&["--json"], TOKEN);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["targets"][0]["target"], "a/m");
+    let (code, text) = status(&[], "something wrong here");
+    assert_eq!(code, Some(2));
+    assert!(text.contains("does not accept the token"), "{text}");
+    drop(stage);
+    let (code, text) = status(&[], TOKEN);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("no gateway at"), "{text}");
 }
 
 #[tokio::test]
