@@ -38,8 +38,12 @@ function dot(health) {
   return svg;
 }
 
+const colours = new Map();
+
+// Asked once per theme: a page with a thousand targets asks often.
 function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(name).trim());
+  return colours.get(name);
 }
 
 function duration(ms) {
@@ -206,7 +210,7 @@ const ROUTES_SHOWN = 12;
 
 function drawRoutes() {
   const busy = (route) => sum([...route.flows.values()].map(sum));
-  const list = [...state.routes.values()].sort((a, b) => (b.configured - a.configured) || busy(b) - busy(a) || a.route.localeCompare(b.route));
+  const list = [...state.routes.values()].sort((a, b) => (b.configured - a.configured) || busy(b) - busy(a) || (a.route < b.route ? -1 : 1));
   const shown = list.slice(0, ROUTES_SHOWN);
   for (const [name, card] of cards) {
     if (!shown.some((route) => route.route === name)) { card.element.remove(); cards.delete(name); }
@@ -228,33 +232,56 @@ function drawRoute(route) {
     cards.set(route.route, card);
     $('routes').append(element);
   }
-  const order = [...new Set([...route.tiers.flatMap((tier) => tier.targets.map((choice) => choice.target)), ...route.flows.keys()])];
-  const recent = order.map((target) => sum((route.flows.get(target) || []).slice(-10)));
+  const { order, flows } = layersOf(route, card);
+  const recent = order.map((target) => sum(flows.get(target).slice(-10)));
   const all = sum(recent);
   card.head.replaceChildren(route.route, route.configured ? '' : make('em', '', 'from a model name'), make('span', '', all ? (all / 10).toFixed(1) + ' answers/s' : 'quiet'));
   order.forEach((target, index) => {
     let bar = card.bars.get(target);
     if (!bar) { bar = make('i'); card.bars.set(target, bar); card.shares.append(bar); }
-    bar.style.background = colour('--c' + Math.min(index, 7));
+    bar.style.background = colour('--c' + index);
     bar.style.flexGrow = all ? recent[index] / all : 0;
     bar.title = target;
   });
   const items = [];
+  let left = 0;
   route.tiers.forEach((tier, number) => tier.targets.forEach((choice, place) => {
+    const index = order.indexOf(choice.target);
+    if (items.length >= CHAIN_SHOWN || (index < 0 && tier.targets.length > CHAIN_SHOWN)) { left++; return; }
     const target = state.targets.get(choice.target);
     const item = make('li', (number && !place ? 'then ' : '') + (target && !target.usable ? 'out' : ''));
     const swatch = make('span', 'swatch');
-    const index = order.indexOf(choice.target);
-    swatch.style.background = colour('--c' + Math.min(index, 7));
+    swatch.style.background = colour('--c' + (index < 0 ? LAYERS - 1 : index));
     item.append(swatch, make('b', '', choice.target));
-    if (all) item.append(Math.round(recent[index] / all * 100) + ' %');
+    if (all && index >= 0) item.append(Math.round(recent[index] / all * 100) + ' %');
     item.title = target ? target.words : 'never asked yet';
     items.push(item);
   }));
-  const kept = items.slice(0, 10);
-  if (items.length > kept.length) kept.push(make('li', '', `and ${items.length - kept.length} more`));
-  card.chain.replaceChildren(...kept);
-  drawFlow(card.canvas, order.map((target) => route.flows.get(target) || empty()));
+  if (left) items.push(make('li', '', `and ${left} more`));
+  card.chain.replaceChildren(...items);
+  drawFlow(card.canvas, order.map((target) => flows.get(target)));
+}
+
+const LAYERS = 8;
+const CHAIN_SHOWN = 8;
+
+// The targets that a route's picture shows: all of a short route, the busiest of a long one. A target
+// keeps its place, and so its colour, while it is shown.
+function layersOf(route, card) {
+  const known = [...new Set([...route.tiers.flatMap((tier) => tier.targets.map((choice) => choice.target)), ...route.flows.keys()])];
+  if (known.length <= LAYERS) {
+    return { order: known, flows: new Map(known.map((target) => [target, route.flows.get(target) || empty()])) };
+  }
+  const busiest = [...route.flows].map(([target, seconds]) => [sum(seconds), target]).sort((a, b) => b[0] - a[0]).slice(0, LAYERS - 1).map(([, target]) => target);
+  const stay = (card.order || []).filter((target) => busiest.includes(target));
+  card.order = [...stay, ...busiest.filter((target) => !stay.includes(target))];
+  const others = empty();
+  for (const [target, seconds] of route.flows) {
+    if (!card.order.includes(target)) seconds.forEach((count, i) => { others[i] += count; });
+  }
+  for (const [target, bar] of card.bars) if (target !== 'others' && !card.order.includes(target)) { bar.remove(); card.bars.delete(target); }
+  const flows = new Map(card.order.map((target) => [target, route.flows.get(target)]));
+  return { order: [...card.order, 'others'], flows: new Map([...flows, ['others', others]]) };
 }
 
 // Who answered, second by second, on top of each other.
@@ -271,7 +298,7 @@ function drawFlow(canvas, layers) {
     roof.forEach((value, i) => pen.lineTo(x(i), h - 1 - value / top * (h - 4)));
     [...floor].reverse().forEach((value, i) => pen.lineTo(x(59 - i), h - 1 - value / top * (h - 4)));
     pen.closePath();
-    pen.fillStyle = colour('--c' + Math.min(index, 7));
+    pen.fillStyle = colour('--c' + index);
     pen.globalAlpha = .82;
     pen.fill();
     floor = roof;
@@ -359,7 +386,7 @@ function arrange() {
   const needle = $('filter').value.trim().toLowerCase();
   const list = [...state.targets.values()]
     .filter((target) => (!only || target.health === only) && (!needle || (target.target + ' ' + target.words).toLowerCase().includes(needle)))
-    .sort((a, b) => ranks[a.health] - ranks[b.health] || (b.answered + b.failed > 0) - (a.answered + a.failed > 0) || a.target.localeCompare(b.target));
+    .sort((a, b) => ranks[a.health] - ranks[b.health] || (b.answered + b.failed > 0) - (a.answered + a.failed > 0) || (a.target < b.target ? -1 : 1));
   const order = list.map((target) => target.target).join('\n');
   $('no-targets').hidden = list.length > 0 || state.targets.size === 0;
   $('target-count').textContent = list.length === state.targets.size ? '' : `${list.length} of ${state.targets.size}`;
@@ -541,6 +568,7 @@ async function act(button, action) {
 
 function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
+  colours.clear();
   localStorage.setItem('unbroken-theme', theme);
   if (state.gateway) { for (const row of rows.values()) row.blank = false; drawAll(); }
 }
