@@ -153,3 +153,90 @@ async fn sweep(pool: Weak<Pool>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http::Request;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::super::{HttpClient, Progress};
+    use super::*;
+
+    /// A server that answers `ok`, counts its connections, and closes each after so many answers.
+    async fn server(answers: usize) -> (String, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = count.clone();
+        drop(background::spawn("server", async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                drop(background::spawn("connection", async move {
+                    let mut buffer = [0; 1024];
+                    for _ in 0..answers {
+                        if !matches!(stream.read(&mut buffer).await, Ok(1..)) {
+                            return;
+                        }
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                        stream.write_all(answer).await.unwrap();
+                    }
+                }));
+            }
+        }));
+        (url, count)
+    }
+
+    /// One exchange; whether its connection was a used one.
+    async fn ask(client: &HttpClient, url: &str) -> bool {
+        let mut exchange = client.send(Request::get(url).body(Bytes::new()).unwrap(), false);
+        let mut was_used = None;
+        loop {
+            match exchange.next().await {
+                Progress::Connected { reused } => was_used = Some(reused),
+                Progress::Head(head) => assert_eq!(head.status, 200),
+                Progress::Bytes(bytes) => assert_eq!(bytes, "ok"),
+                Progress::End => return was_used.unwrap(),
+                Progress::Failed(cause) => panic!("{cause}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_used_again_until_it_is_too_old() {
+        let (url, count) = server(10).await;
+        let idle = Duration::from_millis(300);
+        let client = HttpClient::new(&HttpConfig { idle, ..HttpConfig::default() });
+        assert!(!ask(&client, &url).await);
+        assert!(ask(&client, &url).await && ask(&client, &url).await);
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        tokio::time::sleep(idle * 2).await;
+        assert!(!ask(&client, &url).await, "it was closed by then");
+        assert_eq!(count.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_closed_meanwhile_is_not_used() {
+        let (url, count) = server(1).await;
+        let client = HttpClient::new(&HttpConfig::default());
+        for calls in 1..5 {
+            assert!(!ask(&client, &url).await);
+            assert_eq!(count.load(Ordering::Relaxed), calls);
+            // Until the close has arrived.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_than_the_bound_stay_idle() {
+        let (url, count) = server(10).await;
+        let client = HttpClient::new(&HttpConfig { idle_per_host: 1, ..HttpConfig::default() });
+        let both = || async { tokio::join!(ask(&client, &url), ask(&client, &url)) };
+        assert_eq!(both().await, (false, false));
+        let (one, other) = both().await;
+        assert!(one != other, "one was kept, one was not");
+        assert_eq!(count.load(Ordering::Relaxed), 3);
+    }
+}
