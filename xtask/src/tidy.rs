@@ -187,7 +187,7 @@ fn lists(root: &Path, faults: &mut Vec<String>) {
                 "tests",
             ][..],
         ),
-        ("crates/unbroken-wire/src/dialects", &["fields", "foreign", "side"][..]),
+        ("crates/unbroken-wire/src/dialects", &["fields", "foreign", "plain", "side"][..]),
     ];
     for (folder, others) in folders {
         let list = fs::read_to_string(root.join(folder).join("mod.rs")).unwrap_or_default();

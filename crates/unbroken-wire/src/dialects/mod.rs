@@ -16,6 +16,7 @@ mod foreign;
 mod gemini;
 mod openai_chat;
 mod openai_responses;
+mod plain;
 mod side;
 
 pub use anthropic_messages::ANTHROPIC_MESSAGES;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::answer::{finish_reason, read_usage};
 use crate::chat::{FinishReason, Proof, StreamEvent, Usage};
 use crate::dialects::fields::{some_text, text};
-use crate::dialects::{Ended, StreamReader, Truncated};
+use crate::dialects::{Ended, StreamReader, Truncated, plain};
 use crate::error::ErrorBody;
 use crate::{seal, sse};
 
@@ -31,6 +31,12 @@ impl StreamReader for Reader {
         let data = event.data.trim();
         if data.is_empty() || data == "[DONE]" {
             out.push(StreamEvent::Ping);
+            return Ok(());
+        }
+        if let Some(text) = plain::messages_text(data) {
+            let text = StreamEvent::Text(text.into_owned());
+            debug_assert!(is_read_as(data, &text), "{data}");
+            out.push(text);
             return Ok(());
         }
         let data: Value = serde_json::from_str(data).map_err(|error| error.to_string())?;
@@ -67,6 +73,14 @@ impl StreamReader for Reader {
     fn is_ended(&self) -> bool {
         self.is_done
     }
+}
+
+/// Whether reading it in full gives the same.
+fn is_read_as(data: &str, event: &StreamEvent) -> bool {
+    let mut out = Vec::new();
+    let data: Value = serde_json::from_str(data).unwrap_or_default();
+    Reader::default().read_delta(&data, &mut out);
+    matches!(out.as_slice(), [only] if only == event) && !ErrorBody::is_in(&data)
 }
 
 impl Reader {

@@ -6,7 +6,7 @@ use super::answer::{finish_reason, read_usage};
 use super::part::{as_custom_input, read_arguments, read_content};
 use crate::chat::{Block, FinishReason, StreamEvent, Usage};
 use crate::dialects::fields::{list, read_data, some_text, text};
-use crate::dialects::{Ended, StreamReader, Truncated};
+use crate::dialects::{Ended, StreamReader, Truncated, plain};
 use crate::error::ErrorBody;
 use crate::{seal, sse};
 
@@ -41,6 +41,13 @@ impl StreamReader for Reader {
             self.is_done = true;
             return Ok(());
         }
+        let plain = if self.has_started { plain::chat_text(data) } else { None };
+        if let Some(text) = plain.filter(|_| event.name.is_none()) {
+            let text = StreamEvent::Text(text.into_owned());
+            debug_assert!(is_read_as(data, &text), "{data}");
+            out.push(text);
+            return Ok(());
+        }
         for chunk in read_data(data)? {
             if event.name.as_deref() == Some("error") || ErrorBody::is_in(&chunk) {
                 self.has_failed = true;
@@ -67,6 +74,17 @@ impl StreamReader for Reader {
     fn is_ended(&self) -> bool {
         self.is_done
     }
+}
+
+/// Whether reading it in full gives the same.
+fn is_read_as(data: &str, event: &StreamEvent) -> bool {
+    let mut reader = Reader { has_started: true, ..Reader::default() };
+    let mut out = Vec::new();
+    for chunk in read_data(data).unwrap_or_default() {
+        reader.read_chunk(&chunk, &mut out);
+        reader.has_failed |= ErrorBody::is_in(&chunk);
+    }
+    matches!(out.as_slice(), [only] if only == event) && !reader.has_failed
 }
 
 impl Reader {
