@@ -1,5 +1,5 @@
 //! Checks and chores of the repository: `cargo xtask check`, `tidy`, `docs`, `bench`,
-//! `bench-engine`.
+//! `bench-engine`, `simulate`, `evidence`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
@@ -16,15 +16,17 @@ fn main() -> ExitCode {
     let result = match env::args().nth(1).as_deref() {
         Some("check") => check(&root),
         Some("tidy") => tidy(&root),
+        Some("simulate" | "evidence") => laboratory(&root),
         Some("docs") => docs::write(&root).map_err(|error| error.to_string()),
         Some("bench") => bench(&root, env::args().skip(2)),
         Some("bench-engine") => bench_engine(&root),
-        _ => Err("usage: cargo xtask check|tidy|docs|bench|bench-engine\n\n  \
+        _ => Err("usage: cargo xtask check|tidy|docs|bench|bench-engine|simulate|evidence\n\n  \
                   check  everything that must hold before a commit\n  \
                   tidy   the rules of the house that a program can check\n  \
                   docs   writes the generated parts of docs/\n  \
                   bench  what the gateway costs, beside a minimal proxy [--quick] [--only WORD]\n  \
-                  bench-engine  how fast the engine decides, and how much it remembers"
+                  bench-engine  how fast the engine decides, and how much it remembers\n  \
+                  simulate, evidence  the laboratory: many seeds of drills/suite/, docs/evidence.md"
             .to_owned()),
     };
     match result {
@@ -71,6 +73,21 @@ fn bench(root: &Path, options: impl Iterator<Item = String>) -> Result<(), Strin
 
 fn bench_engine(root: &Path) -> Result<(), String> {
     run(root, "cargo", &["bench", "--package", "unbroken-engine", "--bench", "engine"])
+}
+
+/// The laboratory takes the arguments as they are, and is fast.
+fn laboratory(root: &Path) -> Result<(), String> {
+    let mut arguments: Vec<String> =
+        ["run", "--quiet", "--release", "--package", "unbroken-drill", "--bin", "laboratory", "--"]
+            .map(str::to_owned)
+            .to_vec();
+    arguments.extend(env::args().skip(1));
+    let status = Command::new("cargo").args(&arguments).current_dir(root).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err("the laboratory has something to say, above".to_owned()),
+        Err(error) => Err(format!("`cargo` cannot be run: {error}")),
+    }
 }
 
 fn run(root: &Path, program: &str, arguments: &[&str]) -> Result<(), String> {

@@ -9,16 +9,27 @@
 
 mod arm;
 mod canary;
+pub mod evidence;
+mod generator;
+mod held;
 mod invariants;
+mod pairs;
 mod provider;
 mod script;
+mod seeds;
+mod shrink;
+pub mod swarm;
 mod tally;
 mod world;
 
 pub use arm::Arm;
 pub use canary::Canary;
+pub use held::{How, INVARIANTS};
 pub use invariants::Violation;
+pub use pairs::{PAIRS, Pair};
 pub use script::{Act, Action, Ailment, Load, Pass, Script, TargetScript, Timed};
+pub use seeds::{Failing, Shown, in_parallel, judge, play_seeds, read_folder, usual};
+pub use shrink::{Shrunk, reproduce, shrink};
 pub use tally::{Tally, Times, middle, ninth_tenth};
 pub use world::{Play, Played, run};
 

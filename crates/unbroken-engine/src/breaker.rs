@@ -502,8 +502,9 @@ impl Breaker {
     }
 
     /// Goes on with other settings; what is known is kept.
-    pub const fn reconfigure(&mut self, config: BreakerConfig) {
+    pub fn reconfigure(&mut self, config: BreakerConfig) {
         self.config = config;
+        self.detector.reconfigure(config.detector);
     }
 
     /// The target has changed (another address, another key): what was known is not about it.

@@ -6,7 +6,8 @@
 //! 1. the first untried candidate that is well; one in its ramp only if this call is part of its
 //!    share, one that is slow only if a trial is due, one that waits for a probe only if this call
 //!    makes a good one;
-//! 2. the first untried one in its ramp all the same: a small share is better than a failure;
+//! 2. one that is well, but in a tier that should be spared; then the first untried one in its ramp
+//!    all the same: a small share is better than a failure;
 //! 3. a slow one; then one that has no room: its own refusal is better than ours;
 //! 4. one that failed before in a way that may pass;
 //! 5. for a call that has sent nothing yet: one whose breaker is open, as an early probe (nobody is
@@ -48,8 +49,10 @@ pub struct View {
     pub is_degraded: bool,
     /// Whether it is slow and due for a trial.
     pub is_trial: bool,
-    /// Whether it takes no more at the moment, or its tier's traffic goes elsewhere.
+    /// Whether it takes no more at the moment.
     pub is_full: bool,
+    /// Whether its tier's traffic goes elsewhere, as long as somebody there is well.
+    pub is_spared: bool,
     /// Whether this call makes a good probe: small, and nothing depends on it being quick.
     pub may_probe: bool,
 }
@@ -72,6 +75,9 @@ pub enum Pick {
 pub fn pick(views: &[View], may_panic: bool) -> Pick {
     let first = |wanted: fn(&View) -> bool| views.iter().position(wanted);
     if let Some(index) = first(|view| !view.tried && is_preferred(view)) {
+        return Pick::Send(index);
+    }
+    if let Some(index) = first(|view| !view.tried && is_preferred(&with_tier(view))) {
         return Pick::Send(index);
     }
     let in_ramp =
@@ -110,12 +116,18 @@ pub fn pick_hedge(views: &[View]) -> Option<usize> {
         !view.tried
             && !view.is_degraded
             && !view.is_full
+            && !view.is_spared
             && matches!(view.standing, Standing::Ready)
     })
 }
 
+/// The same, if nobody outside its tier is well: then there is nothing to spare it for.
+const fn with_tier(view: &View) -> View {
+    View { is_spared: false, ..*view }
+}
+
 const fn is_preferred(view: &View) -> bool {
-    if view.is_full || (view.is_degraded && !view.is_trial) {
+    if view.is_full || view.is_spared || (view.is_degraded && !view.is_trial) {
         return false;
     }
     match view.standing {
@@ -221,6 +233,7 @@ mod tests {
             is_degraded: false,
             is_trial: false,
             is_full: false,
+            is_spared: false,
             may_probe: true,
         }
     }
@@ -306,6 +319,18 @@ mod tests {
         assert_eq!(pick(&[trial, well], true), Pick::Send(0));
         let full_trial = View { is_full: true, ..trial };
         assert_eq!(pick(&[full_trial, well], true), Pick::Send(1));
+    }
+
+    #[test]
+    fn a_spared_tier_serves_before_who_is_slow_or_has_no_room() {
+        let well = view(Standing::Ready);
+        let spared = View { is_spared: true, ..well };
+        let full = View { is_full: true, ..well };
+        let slow = View { is_degraded: true, ..well };
+        assert_eq!(pick(&[spared, well], true), Pick::Send(1));
+        assert_eq!(pick(&[full, spared], true), Pick::Send(1));
+        assert_eq!(pick(&[slow, spared, view(Standing::Share(1))], true), Pick::Send(1));
+        assert_eq!(pick_hedge(&[spared]), None);
     }
 
     #[test]

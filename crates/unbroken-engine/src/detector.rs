@@ -42,6 +42,10 @@ const BASELINE_STEP: f64 = 1.0 / 200.0;
 const FADES_IN_S: f64 = 1800.0;
 /// The outcome rate is averaged over this time, in seconds.
 const RATE_OVER_S: f64 = 60.0;
+/// More failures in a row are not counted, in thousandths: no threshold is higher.
+const IN_ROW_MAX: u32 = 1_000_000;
+/// More evidence is not summed up, in nats: no threshold is higher.
+const SUM_MAX: f64 = 1_000.0;
 /// At this rate, in outcomes per second, the threshold begins to grow.
 const RATE_FREE: f64 = 0.5;
 
@@ -114,7 +118,7 @@ impl Detector {
         self.pass_time(now);
         let weight = weight.min(WHOLE);
         self.learn(config, f64::from(weight) / f64::from(WHOLE));
-        self.in_row_milli = self.in_row_milli.saturating_add(weight);
+        self.in_row_milli = (self.in_row_milli + weight).min(IN_ROW_MAX);
         let (p0, p1) = self.hypotheses();
         let step = libm::log(p1 / p0) * f64::from(weight) / f64::from(WHOLE);
         // A sum far beyond the threshold would take long to fall again.
@@ -134,6 +138,17 @@ impl Detector {
     pub const fn reset(&mut self) {
         self.in_row_milli = 0;
         self.sum = 0.0;
+    }
+
+    /// Goes on with other settings: there is no more evidence than what trips now.
+    ///
+    /// Source: engine.md 4.13.
+    pub fn reconfigure(&mut self, config: DetectorConfig) {
+        self.sum = self.sum.min(self.threshold(config)).min(SUM_MAX);
+        if let DetectorConfig::Consecutive { failure_threshold } = config {
+            let most = failure_threshold.get().saturating_mul(WHOLE);
+            self.in_row_milli = self.in_row_milli.min(most);
+        }
     }
 
     /// How much of what trips is there, from 0 to 1 and a little beyond.
@@ -220,6 +235,20 @@ mod tests {
             }
         }
         None
+    }
+
+    #[test]
+    fn other_settings_keep_the_evidence_but_no_more_of_it_than_trips() {
+        let (high, low) = (DetectorConfig::sequential(9000), DetectorConfig::sequential(3000));
+        let mut detector = Detector::default();
+        for _ in 0..3 {
+            detector.failed(high, WHOLE, Timestamp::ZERO);
+        }
+        detector.reconfigure(low);
+        assert!((detector.level(low) - 1.0).abs() < 1e-9, "{detector:?}");
+        let three = DetectorConfig::consecutive(2);
+        detector.reconfigure(three);
+        assert_eq!(detector.in_row_milli(), 2 * WHOLE);
     }
 
     fn median_trip(config: DetectorConfig, per_mille: u32) -> Option<u32> {

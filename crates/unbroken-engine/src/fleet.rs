@@ -45,10 +45,12 @@ mod operate;
 mod settle;
 mod standing;
 mod synthetic;
+mod vitals;
 
 use cells::{Cells, Place};
 pub use operate::Unknown;
 pub(crate) use settle::Sample;
+pub use vitals::Vitals;
 
 /// More targets than this are not remembered; the ones unused for longest are forgotten first.
 const TARGETS_MAX: usize = 10_000;

@@ -45,6 +45,11 @@ fn set(
             let threshold = value.as_integer().and_then(|n| u32::try_from(n).ok());
             breaker.detector = DetectorConfig::consecutive(threshold.ok_or_else(unknown)?);
         }
+        ("breaker", "evidence") => {
+            let nats = value.as_integer().and_then(|n| u32::try_from(n).ok());
+            let milli = nats.ok_or_else(unknown)?.saturating_mul(1000);
+            breaker.detector = DetectorConfig::sequential(milli);
+        }
         ("limits", "connect") => limits.connect = span()?,
         ("limits", "first_token") => limits.first_token = span()?,
         ("limits", "first_token_reasoning") => limits.first_token_reasoning = span()?,

@@ -5,8 +5,11 @@ use std::time::Duration;
 use unbroken_engine::call::{AttemptId, Command, Input};
 use unbroken_engine::cause::FailureCause;
 use unbroken_engine::detector::DetectorConfig;
-use unbroken_engine::fleet::FleetConfig;
+use unbroken_engine::fleet::{Fleet, FleetConfig};
+use unbroken_engine::target::TargetId;
+use unbroken_engine::time::Timestamp;
 
+use super::script::Script;
 use super::world::Live;
 
 /// A planted bug.
@@ -60,10 +63,25 @@ pub enum Canary {
     Wanders,
     /// I34: a reload changes calls under way.
     ReloadChangesCalls,
+    /// I30 and I32: calls wait for the store.
+    WaitsForStore,
+    /// I31: the hint that came last wins.
+    LastHintWins,
+    /// I33: a reload changes the settings.
+    ReloadForgets,
+    /// I36: chance of its own.
+    OwnChance,
+    /// I36: decisions depend on names.
+    NamesMatter,
+    /// I36: waits are no longer in a slower world.
+    HurriedClock,
+    /// I37: with more targets fewer attempts are made.
+    PunishesHelp,
 }
 
 impl Canary {
-    /// Every planted bug, and the invariant that must see it.
+    /// Every bug that a single run must see, and the invariant that must see it. Those that take
+    /// two runs are in `PAIRS`.
     pub const ALL: &'static [(Self, &'static str)] = &[
         (Self::WrongEdge, "I1"),
         (Self::Leak, "I2"),
@@ -92,7 +110,7 @@ impl Canary {
     ];
 
     /// Changes the settings that the engine gets; the invariants keep the right ones.
-    pub(super) fn configure(self, config: &mut FleetConfig) {
+    pub(super) fn configure(self, config: &mut FleetConfig, script: &Script) {
         match self {
             Self::OpenForHours => {
                 config.breaker.recovery = Duration::from_secs(7_200);
@@ -102,12 +120,14 @@ impl Canary {
             Self::Endless => {
                 config.retry.max_attempts = 16;
                 config.retry.revisits = 16;
-                config.retry.budget.capacity = 1_000_000;
+                config.breaker.detector = DetectorConfig::consecutive(u32::MAX);
             }
             Self::HedgesEverything => {
-                config.hedge.delay_min = Duration::ZERO;
-                config.hedge.capacity = 100_000;
+                config.hedge.per_call_per_mille = 1_000;
+                config.breaker.detector = DetectorConfig::consecutive(u32::MAX);
+                config.evidence.slowness = false;
             }
+            Self::PunishesHelp if script.targets.len() > 2 => config.retry.max_attempts = 1,
             Self::RichBudget => config.retry.budget.capacity = 50,
             _ => {}
         }
@@ -124,7 +144,7 @@ impl Canary {
                 Input::Failed { attempt, cause: FailureCause::RateLimited { .. } },
                 _,
             ) => Input::Failed { attempt, cause: FailureCause::TargetError { status: 500 } },
-            (Self::FailureIsCheap | Self::FalseEnd, Input::Failed { attempt, .. }, _) => {
+            (Self::FalseEnd, Input::Failed { attempt, .. }, _) => {
                 Input::Ended { attempt, output_tokens: 0 }
             }
             _ => input,
@@ -143,8 +163,28 @@ impl Canary {
         }
     }
 
-    /// Whether every attempt goes to the first target, whatever the engine wants.
-    pub(super) const fn redirects(self) -> bool {
-        matches!(self, Self::AsksBlocked | Self::AsksShut | Self::StormyRamp | Self::NoRoom)
+    /// Whom an attempt is taken to have gone to: to the first target, when that is just what the
+    /// engine must not do.
+    pub(super) fn redirect(
+        self,
+        command: Command,
+        live: &Live,
+        fleet: &Fleet,
+        ids: &[TargetId],
+        now: Timestamp,
+    ) -> Command {
+        let Command::Start { attempt, how, .. } = command else { return command };
+        let Some(target) = ids.first().copied() else { return command };
+        let Some(report) = fleet.report_of(target, now) else { return command };
+        let is_wrong = match self {
+            Self::AsksBlocked => report.refusal.is_some(),
+            Self::AsksShut => report.state == "open",
+            Self::StormyRamp => report.state == "ramp",
+            Self::NoRoom => {
+                report.state == "closed" && !fleet.room_for(target, live.wish.input_tokens, now)
+            }
+            _ => false,
+        };
+        if is_wrong { Command::Start { attempt, target, how } } else { command }
     }
 }

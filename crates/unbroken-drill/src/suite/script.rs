@@ -41,6 +41,10 @@ pub struct Script {
     pub settings: String,
     /// What must hold, over all seeds.
     pub pass: Pass,
+    /// Whether each seed draws trouble of its own, as in real life, instead of `ailments`.
+    pub is_traced: bool,
+    /// Whether news and alarms come a little late, each by its own chance.
+    pub is_shuffled: bool,
 }
 
 /// One target of a scenario.
@@ -65,6 +69,23 @@ pub struct TargetScript {
     pub median_ms: u64,
     /// Which clients' route it is on: `opus`, `haiku`, `eu`. All if absent.
     pub route: Option<String>,
+}
+
+impl TargetScript {
+    /// A target of its own in every way.
+    #[must_use]
+    pub fn plain(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            endpoint: None,
+            model: None,
+            key: None,
+            tier: None,
+            from_s: 0,
+            median_ms: default_median(),
+            route: None,
+        }
+    }
 }
 
 const fn default_median() -> u64 {
@@ -285,6 +306,9 @@ struct File {
     settings: toml::Table,
     #[serde(default)]
     pass: Pass,
+    /// Trouble is drawn by each seed, as in real life.
+    #[serde(default)]
+    trace: bool,
 }
 
 fn default_rates() -> Vec<f64> {
@@ -329,6 +353,8 @@ impl Script {
             actions: actions.map_err(wrong)?,
             settings: file.settings.to_string(),
             pass: file.pass,
+            is_traced: file.trace,
+            is_shuffled: false,
         })
     }
 
@@ -344,14 +370,8 @@ impl Script {
 /// A and A2 serve the same model at different hosts, B and C models of their own.
 fn default_targets() -> Vec<TargetScript> {
     let target = |name: &str, model: &str| TargetScript {
-        name: name.to_owned(),
-        endpoint: None,
         model: Some(model.to_owned()),
-        key: None,
-        tier: None,
-        from_s: 0,
-        median_ms: default_median(),
-        route: None,
+        ..TargetScript::plain(name)
     };
     vec![target("A", "m"), target("A2", "m"), target("B", "b"), target("C", "c")]
 }

@@ -59,8 +59,12 @@ pub struct Tally {
     pub calls: u64,
     /// Of these, answered whole.
     pub answered: u64,
+    /// Of these, answered, and with their first content in time, if they wanted a stream.
+    pub good: u64,
     /// Of these, broken off after their first content.
     pub broken: u64,
+    /// Of these, told that they were wrong.
+    pub refused: u64,
     /// Requests that are wrong, and upstream attempts for them.
     pub bad_calls: u64,
     /// Attempts for them.
@@ -105,6 +109,12 @@ pub struct Tally {
     pub detect_share: Vec<f64>,
     /// Per run: seconds from the end of the trouble to a primary that is used as before.
     pub recover_s: Vec<f64>,
+    /// Per run: the share of answered calls.
+    pub successes: Vec<f64>,
+    /// Per run: the 99th percentile of first contents, in milliseconds.
+    pub first_p99s: Vec<f64>,
+    /// Per run: attempts beyond one per call while something was wrong.
+    pub wastes: Vec<f64>,
     /// The worst hour's share of answered calls, over all runs.
     pub worst_hour: f64,
 }
@@ -119,7 +129,9 @@ impl Tally {
         self.runs += other.runs;
         self.calls += other.calls;
         self.answered += other.answered;
+        self.good += other.good;
         self.broken += other.broken;
+        self.refused += other.refused;
         self.bad_calls += other.bad_calls;
         self.bad_attempts += other.bad_attempts;
         self.call_attempts += other.call_attempts;
@@ -142,6 +154,9 @@ impl Tally {
         self.detect_calls.extend(&other.detect_calls);
         self.detect_share.extend(&other.detect_share);
         self.recover_s.extend(&other.recover_s);
+        self.successes.extend(&other.successes);
+        self.first_p99s.extend(&other.first_p99s);
+        self.wastes.extend(&other.wastes);
         self.worst_hour = self.worst_hour.min(other.worst_hour);
     }
 
@@ -149,6 +164,12 @@ impl Tally {
     #[must_use]
     pub fn success(&self) -> f64 {
         self.answered as f64 / self.calls.max(1) as f64
+    }
+
+    /// The share of calls that were answered, and began to be answered in time.
+    #[must_use]
+    pub fn goodput(&self) -> f64 {
+        self.good as f64 / self.calls.max(1) as f64
     }
 
     /// Attempts beyond one per call, while something was wrong.
@@ -167,6 +188,31 @@ impl Tally {
     #[must_use]
     pub fn victims_per_run(&self) -> f64 {
         self.victims as f64 / self.runs.max(1) as f64
+    }
+
+    /// The most telling numbers, in one line.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        format!(
+            "{} runs, {} calls, success {:.5} ({} broken, {} refused), first p50 {:.0} ms, p99 {:.0} ms, waste {:.3}, \
+             victims {:.1}, detected in {:.0} calls, recovered in {:.0} s, trips {:.2}, \
+             false {:.4}/h, ailing {:.3}, limited {:.4}",
+            self.runs,
+            self.calls,
+            self.success(),
+            self.broken,
+            self.refused,
+            self.first.quantile(0.5),
+            self.first.quantile(0.99),
+            self.waste(),
+            self.victims_per_run(),
+            middle(&self.detect_calls),
+            middle(&self.recover_s),
+            self.trips as f64 / self.runs.max(1) as f64,
+            self.false_trips as f64 / self.quiet_hours.max(1e-9),
+            self.window_ailing as f64 / self.window_calls.max(1) as f64,
+            self.limited as f64 / self.attempts.max(1) as f64,
+        )
     }
 
     /// The lines that do not hold. `quiet` is the same without anything wrong.
@@ -233,7 +279,7 @@ pub fn ninth_tenth(values: &[f64]) -> f64 {
     at_share(values, 0.9)
 }
 
-fn at_share(values: &[f64], share: f64) -> f64 {
+pub(super) fn at_share(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let place = ((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1));

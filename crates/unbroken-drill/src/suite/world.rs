@@ -16,6 +16,7 @@ use unbroken_engine::random::Random;
 use unbroken_engine::target::{TargetId, TargetSpec, Tier, TierOrder};
 use unbroken_engine::time::Timestamp;
 
+mod ailments;
 mod arrivals;
 mod notes;
 mod operator;
@@ -23,12 +24,13 @@ mod second;
 
 use super::arm::Arm;
 use super::canary::Canary;
-use super::invariants::{Checker, Violation};
-use super::provider::{Memory, Scene, Steps, Wish, strikes, unit};
-use super::script::{Act, Ailment, Script, TargetScript, Timed};
+use super::invariants::{Checker, LAST_LOOK, Violation};
+use super::provider::{Memory, Scene, Steps, Wish, unit};
+use super::script::{Act, Ailment, Script, TargetScript};
 use super::tally::Tally;
 use crate::fault::Fault;
 use crate::simulator::settings;
+use ailments::Ailments;
 
 /// After the scenario everything is well for this long, in runs that look at liveness.
 const LIVENESS: Duration = Duration::from_secs(1_800);
@@ -52,6 +54,26 @@ pub struct Play {
     pub liveness: bool,
     /// A bug that is planted, to prove that it is seen.
     pub canary: Option<Canary>,
+    /// Whether a call without an answer is a violation, too: to look at it.
+    pub strict: bool,
+    /// So many calls at the beginning are not made: what a violation does not need.
+    pub skip: u64,
+}
+
+impl Play {
+    /// The engine plays, everything is held and looked at.
+    #[must_use]
+    pub const fn of(rate: f64, seed: u64) -> Self {
+        let (arm, canary) = (Arm::Engine, None);
+        let (quiet, checked, liveness, strict) = (false, true, false, false);
+        Self { arm, rate, seed, quiet, checked, liveness, canary, strict, skip: 0 }
+    }
+
+    /// Another arm plays, or the same; nothing is held, everything is counted.
+    #[must_use]
+    pub const fn measured(arm: Arm, rate: f64, seed: u64) -> Self {
+        Self { arm, checked: false, ..Self::of(rate, seed) }
+    }
 }
 
 /// What came of a run.
@@ -119,6 +141,8 @@ pub(super) struct Live {
     pub(super) route: usize,
     pub(super) starts: Vec<Started>,
     pub(super) relayed: Option<AttemptId>,
+    /// When its first content reached the client.
+    first_at: Option<Timestamp>,
     pub(super) ended: Vec<AttemptId>,
     pub(super) terminals: u32,
     tick_at: u64,
@@ -130,6 +154,8 @@ pub(super) struct Started {
     pub(super) target: usize,
     pub(super) cause: Option<FailureCause>,
     pub(super) is_over: bool,
+    /// Whether the target may have read the request.
+    pub(super) was_sent: bool,
 }
 
 /// The laboratory while it plays.
@@ -144,6 +170,7 @@ pub(super) struct World<'a> {
     sequence: u64,
     replicas: Vec<Replica>,
     calls: Vec<Option<Box<Live>>>,
+    ailments: Ailments<'a>,
     memories: Vec<Memory>,
     removed: Vec<bool>,
     store_is_up: bool,
@@ -154,7 +181,9 @@ pub(super) struct World<'a> {
     window: (Duration, Duration),
     hours: Vec<(u64, u64)>,
     hash: u64,
-    pub(super) trace: VecDeque<String>,
+    /// The replica that the step is about; all of them if none.
+    touched: Option<usize>,
+    trace: VecDeque<(Timestamp, usize, Event)>,
 }
 
 /// Plays a scenario once.
@@ -162,8 +191,12 @@ pub(super) struct World<'a> {
 /// # Errors
 /// The invariant that did not hold, with the last things that happened.
 pub fn run(script: &Script, play: Play) -> Result<Played, Violation> {
-    let mut world = World::new(script, play)?;
-    world.run()?;
+    let script = script.at_seed(play.seed);
+    let mut world = World::new(&script, play)?;
+    if let Err(mut violation) = world.run() {
+        violation.trace = world.told();
+        return Err(violation);
+    }
     let hash = world.hash;
     Ok(Played { tally: world.tally, hash })
 }
@@ -176,7 +209,7 @@ impl<'a> World<'a> {
         play.arm.configure(&mut config, &mut limits);
         let mut planted = config;
         if let Some(canary) = play.canary {
-            canary.configure(&mut planted);
+            canary.configure(&mut planted, script);
         }
         let replicas =
             (0..script.replicas).map(|number| Replica::new(script, planted, play, number));
@@ -193,6 +226,7 @@ impl<'a> World<'a> {
             sequence: 0,
             replicas: replicas.collect(),
             calls: Vec::new(),
+            ailments: Ailments::new(script, play.quiet),
             memories: vec![Memory::default(); script.targets.len()],
             removed: vec![false; script.targets.len()],
             store_is_up: true,
@@ -203,6 +237,7 @@ impl<'a> World<'a> {
             window,
             hours: vec![(0, 0); hours + 1],
             hash: 0xcbf2_9ce4_8422_2325,
+            touched: None,
             trace: VecDeque::new(),
         })
     }
@@ -220,6 +255,8 @@ impl<'a> World<'a> {
         }
         while let Some(Reverse((at, _, step))) = self.queue.pop() {
             self.now = Timestamp::from_nanos(at).max(self.frozen_until);
+            self.ailments.pass_time(self.since_start());
+            self.touched = self.replica_of(step.0);
             self.take(step.0)?;
             self.collect_events()?;
             self.check()?;
@@ -238,6 +275,20 @@ impl<'a> World<'a> {
 
     fn end_of_calls(&self) -> Duration {
         self.script.length + if self.play.liveness { LIVENESS } else { Duration::ZERO }
+    }
+
+    fn replica_of(&self, step: Step) -> Option<usize> {
+        match step {
+            Step::Tell { call, .. } | Step::Tick { call } | Step::Leave { call } => {
+                let live = self.calls.get(call as usize).and_then(Option::as_ref);
+                // News of a call that is over concerns nobody.
+                Some(live.map_or(usize::MAX, |live| live.replica))
+            }
+            Step::Arrive { replica }
+            | Step::HealthResult { replica, .. }
+            | Step::Probed { replica, .. } => Some(replica),
+            Step::Second | Step::Act { .. } => None,
+        }
     }
 
     fn take(&mut self, step: Step) -> Result<(), Violation> {
@@ -295,8 +346,17 @@ impl<'a> World<'a> {
         let at = deadline.max(now).as_nanos();
         if at < live.tick_at {
             live.tick_at = at;
-            self.at(Timestamp::from_nanos(at), Step::Tick { call });
+            let late = self.lateness(at ^ u64::from(call));
+            self.at(Timestamp::from_nanos(at) + late, Step::Tick { call });
         }
+    }
+
+    /// How late news or an alarm comes, in scripts that want it so: up to 50 ms.
+    fn lateness(&self, seed: u64) -> Duration {
+        if !self.script.is_shuffled {
+            return Duration::ZERO;
+        }
+        Random::seeded(mix(self.play.seed, seed, 3)).up_to(Duration::from_millis(50))
     }
 
     fn tell(&mut self, index: u32, input: Input) -> Result<(), Violation> {
@@ -309,6 +369,12 @@ impl<'a> World<'a> {
         }
         let Some(replica) = self.replicas.get_mut(live.replica) else { return Ok(()) };
         match input {
+            Input::Connected { attempt } => {
+                if let Some(started) = started(&mut live.starts, attempt) {
+                    // A connection that was given up is closed, not written to.
+                    started.was_sent |= !started.is_over;
+                }
+            }
             Input::Ended { attempt, .. } => live.ended.push(attempt),
             Input::Failed { attempt, cause } => {
                 if let Some(started) = started(&mut live.starts, attempt) {
@@ -332,8 +398,8 @@ impl<'a> World<'a> {
         };
         live.call.handle(&mut replica.fleet, told, now);
         if let Some(before) = before {
-            let (fleet, ids) = (&replica.fleet, &replica.ids);
-            self.checker.after(before, &input, fleet, ids, now, is_late_news)?;
+            let (fleet, canary) = (&replica.fleet, self.play.canary);
+            self.checker.after(before, &input, fleet, canary, now, is_late_news)?;
         }
         self.perform(index)
     }
@@ -343,32 +409,31 @@ impl<'a> World<'a> {
         loop {
             let Some(Some(live)) = self.calls.get_mut(index as usize) else { return Ok(()) };
             let Some(command) = live.call.next_command() else { break };
-            let command = match (self.play.canary, command) {
-                (Some(canary), Command::Start { attempt, how, .. }) if canary.redirects() => {
-                    let replica = self.replicas.get(live.replica);
-                    let first = replica.and_then(|replica| replica.ids.first());
-                    let Some(target) = first.copied() else { return Ok(()) };
-                    Command::Start { attempt, target, how }
-                }
-                (Some(canary), command) => match canary.distort(command, live) {
+            let command = match self.play.canary {
+                Some(canary) => match canary.distort(command, live) {
                     Some(command) => command,
                     None => continue,
                 },
-                (None, command) => command,
+                None => command,
             };
-            self.hash_in(&command, index);
+            let replica = live.replica;
+            self.hash_in(&command, index, replica);
             let Some(Some(live)) = self.calls.get_mut(index as usize) else { return Ok(()) };
             if self.play.checked {
                 let Some(replica) = self.replicas.get(live.replica) else { return Ok(()) };
-                let ids = &replica.ids;
-                self.checker.command(
-                    live,
-                    &command,
-                    &replica.fleet,
-                    ids,
-                    &self.config,
-                    self.now,
-                )?;
+                let (fleet, ids, now) = (&replica.fleet, &replica.ids, self.now);
+                let seen = match self.play.canary {
+                    Some(canary) => canary.redirect(command.clone(), live, fleet, ids, now),
+                    None => command.clone(),
+                };
+                self.checker.command(live, &seen, fleet, ids, &self.config, now)?;
+                if let Command::Fail(failure) = &seen
+                    && self.play.strict
+                    && !live.wish.bad
+                {
+                    let what = format!("call {} has no answer: {failure:?}", live.call.id());
+                    return Err(Violation::of("answered", what, now));
+                }
             }
             self.obey(index, &command);
         }
@@ -398,6 +463,7 @@ impl<'a> World<'a> {
             Command::Start { attempt, target, .. } => self.start(index, attempt, target),
             Command::Relay { attempt } => {
                 live.relayed = Some(attempt);
+                live.first_at = Some(self.now);
                 let (begun, wish) = (live.begun, live.wish);
                 self.relayed(begun, &wish);
             }
@@ -429,12 +495,11 @@ impl<'a> World<'a> {
         let begun = live.begun.since(Timestamp::ZERO);
         let Some(replica) = self.replicas.get(number) else { return };
         let Some(place) = replica.ids.iter().position(|id| *id == target) else { return };
-        let report = replica.fleet.report_of(target, self.now);
-        let is_probe = report.is_some_and(|report| report.is_probing);
+        let is_probe = replica.fleet.is_probing(target, self.now);
         self.share(place);
         let (struck, steps) = self.play_attempt(place, &wish, attempt, number, now_s);
         let Some(Some(live)) = self.calls.get_mut(index as usize) else { return };
-        live.starts.push(Started { target: place, cause: None, is_over: false });
+        live.starts.push(Started { target: place, cause: None, is_over: false, was_sent: false });
         self.tally.attempts += 1;
         if wish.bad {
             self.tally.bad_attempts += 1;
@@ -447,8 +512,13 @@ impl<'a> World<'a> {
             self.tally.victims += u64::from(is_first && struck && !is_probe);
             self.tally.probes += u64::from(is_probe);
         }
+        // News of one attempt keep their order.
+        let mut late = self.lateness(wish.seed ^ u64::from(attempt.0));
+        if self.play.canary == Some(Canary::WaitsForStore) && !self.store_is_up {
+            late += Duration::from_millis(5);
+        }
         for (after, input) in steps {
-            self.at(self.now + after, Step::Tell { call: index, input });
+            self.at(self.now + after + late, Step::Tell { call: index, input });
         }
     }
 
@@ -464,9 +534,7 @@ impl<'a> World<'a> {
         let draw = unit(&mut random);
         let now = self.since_start();
         let script = self.script;
-        let ailing = script.ailments.iter().rev().find(|timed| {
-            !self.play.quiet && self.concerns(timed, place) && strikes(timed, now, replica, draw)
-        });
+        let ailing = self.ailments.strike(place, now, replica, draw);
         let median = script.targets.get(place).map_or(800, |target| target.median_ms);
         let load = &script.load;
         let Some(memory) = self.memories.get_mut(place) else { return (false, Vec::new()) };
@@ -483,9 +551,15 @@ impl<'a> World<'a> {
         }
     }
 
-    fn hash_in(&mut self, command: &Command, call: u32) {
+    /// Targets by their place in the script: another name is no other run.
+    fn hash_in(&mut self, command: &Command, call: u32, replica: usize) {
         let word = match command {
-            Command::Start { attempt, .. } => 1 + u64::from(attempt.0),
+            Command::Start { attempt, target, .. } => {
+                let ids = self.replicas.get(replica).map(|replica| &replica.ids);
+                let place = ids.and_then(|ids| ids.iter().position(|id| id == target));
+                let place = place.map_or(u64::MAX, |place| place as u64);
+                (place << 16).wrapping_add(1 + u64::from(attempt.0))
+            }
             Command::Relay { attempt } => 100 + u64::from(attempt.0),
             Command::Cancel { attempt } => 200 + u64::from(attempt.0),
             Command::Complete { attempt } => 300 + u64::from(attempt.0),
@@ -496,40 +570,48 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The invariants of everything, now.
+    /// The invariants of the replica that the step was about; of all if it was about all.
     fn check(&mut self) -> Result<(), Violation> {
         if !self.play.checked {
             return Ok(());
         }
-        let mut under_way = vec![0_u32; self.script.targets.len()];
         let wants_counts = self.checker.wants_counts();
-        for (number, replica) in self.replicas.iter().enumerate() {
-            if wants_counts {
-                under_way.fill(0);
-                let lives = self.calls.iter().rev().take(5_000).flatten();
-                for live in lives.filter(|live| live.replica == number) {
-                    for started in live.starts.iter().filter(|started| !started.is_over) {
-                        let specs = &replica.specs;
-                        let own = specs.get(started.target).map(|s| (&s.endpoint, &s.model));
-                        for (place, count) in under_way.iter_mut().enumerate() {
-                            let other = specs.get(place).map(|s| (&s.endpoint, &s.model));
-                            *count += u32::from(own == other);
-                        }
-                    }
-                }
+        for number in 0..self.replicas.len() {
+            if self.touched.is_some_and(|touched| touched != number) {
+                continue;
             }
-            let counts = wants_counts.then_some(under_way.as_slice());
+            let counts = wants_counts.then(|| self.under_way(number));
+            let Some(replica) = self.replicas.get(number) else { continue };
             let (fleet, ids) = (&replica.fleet, &replica.ids);
-            let canary = self.play.canary;
-            self.checker.fleet(number, fleet, ids, counts, &self.config, (self.now, canary))?;
+            let now = (self.now, self.play.canary);
+            self.checker.fleet(number, fleet, ids, counts.as_deref(), &self.config, now)?;
         }
         Ok(())
+    }
+
+    /// Attempts that run at each target's service, counted by call.
+    fn under_way(&self, number: usize) -> Vec<u32> {
+        let mut counts = vec![0; self.script.targets.len()];
+        let Some(replica) = self.replicas.get(number) else { return counts };
+        let service = |place: usize| replica.specs.get(place).map(|s| (&s.endpoint, &s.model));
+        let lives = self.calls.iter().rev().take(20_000).flatten();
+        for live in lives.filter(|live| live.replica == number) {
+            for started in live.starts.iter().filter(|started| !started.is_over) {
+                for (place, count) in counts.iter_mut().enumerate() {
+                    *count += u32::from(service(started.target) == service(place));
+                }
+            }
+        }
+        counts
     }
 
     fn finish(&mut self) -> Result<(), Violation> {
         let hours = self.hours.iter().filter(|(calls, _)| *calls > 0);
         let worst = hours.map(|(calls, good)| *good as f64 / *calls as f64);
         self.tally.worst_hour = worst.fold(1.0, f64::min);
+        self.tally.successes.push(self.tally.success());
+        self.tally.first_p99s.push(self.tally.first.quantile(0.99));
+        self.tally.wastes.push(self.tally.waste());
         self.tally.quiet_hours = self.window.0.min(self.script.length).as_secs_f64() / 3600.0
             * self.replicas.len() as f64;
         if !self.play.checked {
@@ -538,8 +620,8 @@ impl<'a> World<'a> {
         let open = self.calls.iter().flatten().count();
         self.checker.at_the_end(open, self.now)?;
         if self.play.liveness && self.heals() {
-            for replica in &self.replicas {
-                self.checker.alive(&replica.fleet, &replica.ids, self.now)?;
+            for (number, replica) in self.replicas.iter().enumerate() {
+                self.checker.alive(number, &replica.fleet, &replica.ids, self.now)?;
             }
         }
         Ok(())
@@ -558,7 +640,8 @@ impl<'a> World<'a> {
 
 impl Replica {
     fn new(script: &Script, config: FleetConfig, play: Play, number: usize) -> Self {
-        let mut fleet = Fleet::new(config, mix(play.seed, 1_000 + number as u64, 0));
+        let mut fleet =
+            Fleet::new(config, mix(play.seed, 1_000 + number as u64, bug(script, play)));
         let spec = |target: &TargetScript| TargetSpec {
             label: target.name.as_str().into(),
             endpoint: target.endpoint.as_deref().unwrap_or(&target.name).into(),
@@ -569,6 +652,19 @@ impl Replica {
         let ids = specs.iter().map(|spec| fleet.target(spec, Timestamp::ZERO)).collect();
         let arrivals = Random::seeded(mix(play.seed, 2_000 + number as u64, 0));
         Self { fleet, ids, specs, board: Board::default(), version: 0, arrivals, arrived: 0 }
+    }
+}
+
+/// What must not be part of a seed, for the canaries that make it one.
+fn bug(script: &Script, play: Play) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    match play.canary {
+        Some(Canary::OwnChance) => RandomState::new().hash_one(play.seed),
+        Some(Canary::NamesMatter) => {
+            let name = script.targets.first().map_or("", |target| target.name.as_str());
+            name.bytes().map(u64::from).sum()
+        }
+        _ => 0,
     }
 }
 

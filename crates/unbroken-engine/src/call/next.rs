@@ -76,7 +76,7 @@ impl Call {
         match cause.remedy() {
             Remedy::Tell if cause == FailureCause::OutOfTime => self.give_up(fleet, now),
             Remedy::Tell if verdict != Verdict::Believe => {
-                self.doubt(fleet, attempt.id, index, now)
+                self.doubt(fleet, attempt.id, index, verdict, now)
             }
             Remedy::Tell => self.tell(fleet, attempt.id, now),
             Remedy::Resend if self.resends < RESENDS_MAX => {
@@ -114,12 +114,22 @@ impl Call {
     }
 
     /// The refusal is doubted: one other target is asked.
-    fn doubt(&mut self, fleet: &mut Fleet, attempt: AttemptId, index: usize, now: Timestamp) {
+    fn doubt(
+        &mut self,
+        fleet: &mut Fleet,
+        attempt: AttemptId,
+        index: usize,
+        verdict: Verdict,
+        now: Timestamp,
+    ) {
         self.told = Some(attempt);
         self.doubted = Some(index);
         let views = self.views(fleet, now);
         let other = pick_hedge(&views);
-        match other.filter(|_| self.attempts_left(fleet) > 0 && fleet.budget.withdraw()) {
+        let has_left = self.attempts_left(fleet) > 0;
+        // From a target that is to blame it is a first failover, and free.
+        let mut may_ask = || verdict == Verdict::Blame || fleet.budget.withdraw();
+        match other.filter(|_| has_left && may_ask()) {
             Some(other) => self.start(fleet, other, Why::Doubt, &views, now),
             None => self.tell(fleet, attempt, now),
         }
@@ -412,7 +422,8 @@ impl Call {
             View {
                 is_degraded: fitness.is_degraded,
                 is_trial: fitness.is_trial,
-                is_full: candidate.is_spilled || !fitness.has_room,
+                is_full: !fitness.has_room,
+                is_spared: candidate.is_spilled,
                 may_probe,
                 standing: fitness.standing,
                 tried: candidate.tries > 0,

@@ -310,6 +310,19 @@ fn the_clients_own_mistake_is_told_once_and_blames_nobody() {
 }
 
 #[test]
+fn asking_beside_a_target_that_is_to_blame_costs_nothing() {
+    let mut world = World::new(&["a", "b"]);
+    let refuses = |index| (index == 0).then_some(FailureCause::InvalidRequest { status: 400 });
+    for fingerprint in 1..=5 {
+        world.fingerprint = fingerprint;
+        world.play(refuses);
+    }
+    while world.fleet.budget.withdraw() {}
+    world.fingerprint = 6;
+    assert_eq!(world.play(refuses), (vec![0, 1], Next::Completed));
+}
+
+#[test]
 fn what_one_target_cannot_another_may_and_if_none_can_the_first_explains() {
     let mut world = World::new(&["a", "b"]);
     let too_long = FailureCause::TargetCannot(Limitation::Context);

@@ -47,10 +47,10 @@ impl Default for Fitness {
 }
 
 /// A target and every cell that it shares.
-struct CellsOf<'a> {
+pub(super) struct CellsOf<'a> {
     own: &'a TargetCell,
-    endpoint: &'a EndpointCell,
-    serving: &'a ServingCell,
+    pub(super) endpoint: &'a EndpointCell,
+    pub(super) serving: &'a ServingCell,
     key: &'a KeyCell,
     family: Option<&'a FamilyCell>,
 }
@@ -148,7 +148,7 @@ impl Fleet {
     }
 
     /// All cells of a target.
-    fn cells(&self, target: TargetId) -> Option<CellsOf<'_>> {
+    pub(super) fn cells(&self, target: TargetId) -> Option<CellsOf<'_>> {
         let own = self.targets.get(&target)?;
         Some(CellsOf {
             own,
@@ -260,6 +260,8 @@ impl Fleet {
         tokens: u32,
     ) -> Option<Duration> {
         let median = self.serving_of(target)?.latency.median(kind, tokens)?;
+        // A whole answer takes as long as it is: the spread is twice as wide.
+        let median = if kind == Kind::Whole { median * 2 } else { median };
         Some(slowness::threshold(median, limits.first_content(kind)))
     }
 

@@ -23,6 +23,24 @@ fn fail(fleet: &mut Fleet, target: TargetId, cause: FailureCause, now: Timestamp
 }
 
 #[test]
+fn a_whole_answer_is_late_twice_as_late_as_a_first_token() {
+    let spec =
+        TargetSpec { label: "a".into(), endpoint: "a".into(), model: "a".into(), key: "a".into() };
+    let mut fleet = Fleet::new(FleetConfig::default(), 1);
+    let target = fleet.target(&spec, Timestamp::ZERO);
+    for cell in fleet.serving.values_mut() {
+        for kind in [crate::deadline::Kind::Stream, crate::deadline::Kind::Whole] {
+            for _ in 0..50 {
+                cell.latency.add(kind, 100, Duration::from_secs(1));
+            }
+        }
+    }
+    let limits = crate::deadline::Limits::default();
+    let late = |kind| fleet.late_after(target, &limits, kind, 100).unwrap();
+    assert_eq!(late(crate::deadline::Kind::Whole), 2 * late(crate::deadline::Kind::Stream));
+}
+
+#[test]
 fn a_target_is_made_once() {
     let mut fleet = Fleet::new(FleetConfig::default(), 1);
     let one = fleet.target(&spec("e", "m", "k"), at(0));

@@ -22,6 +22,9 @@ impl World<'_> {
         let at_s = self.since_start().as_secs_f64();
         let Some(replica) = self.replicas.get_mut(number) else { return Ok(()) };
         replica.arrived += 1;
+        if replica.arrived <= self.play.skip {
+            return Ok(());
+        }
         let seed = mix(self.play.seed, number as u64, replica.arrived);
         let load = &self.script.load;
         let wish = Wish::draw(load, seed, at_s);
@@ -62,6 +65,7 @@ impl World<'_> {
             route,
             starts: Vec::new(),
             relayed: None,
+            first_at: None,
             ended: Vec::new(),
             terminals: 0,
             tick_at: u64::MAX,
@@ -99,7 +103,8 @@ impl World<'_> {
             // Stable: among the well ones the order stays.
             tiers.sort_by_key(|(_, tier)| {
                 tier.targets.iter().any(|(id, _)| {
-                    replica.ids.iter().position(|known| known == id).is_some_and(|t| self.is_ill(t))
+                    let place = replica.ids.iter().position(|known| known == id);
+                    place.is_some_and(|place| self.ailments.is_ill(place, now))
                 })
             });
         }
@@ -108,18 +113,5 @@ impl World<'_> {
             tiers.truncate(1);
         }
         tiers
-    }
-
-    /// Whether anything is wrong with a target now.
-    pub(super) fn is_ill(&self, target: usize) -> bool {
-        !self.play.quiet
-            && self.script.ailments.iter().any(|timed| {
-                self.concerns(timed, target) && strikes(timed, self.since_start(), 0, 0.0)
-            })
-    }
-
-    pub(super) fn concerns(&self, timed: &Timed, target: usize) -> bool {
-        let name = self.script.targets.get(target).map(|target| &target.name);
-        name.is_some_and(|name| timed.targets.contains(name))
     }
 }

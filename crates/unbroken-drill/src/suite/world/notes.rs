@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// A stream whose first content comes later than this is answered, but not well.
+const GOOD_FIRST: Duration = Duration::from_secs(5);
+
 impl World<'_> {
     pub(super) fn relayed(&mut self, begun: Timestamp, wish: &Wish) {
         let at = begun.since(Timestamp::ZERO);
@@ -30,6 +33,10 @@ impl World<'_> {
         let answered = failure.is_none();
         tally.answered += u64::from(answered);
         tally.broken += u64::from(matches!(failure, Some(Failure::Broken { .. })));
+        tally.refused += u64::from(matches!(failure, Some(Failure::Tell { .. })));
+        let first = live.first_at.map_or(Duration::MAX, |at| at.since(live.begun));
+        let is_in_time = live.wish.whole || live.wish.reasoning || first <= GOOD_FIRST;
+        tally.good += u64::from(answered && is_in_time);
         if !answered {
             tally.error_after.add(self.now.since(live.begun).as_secs_f64() * 1000.0);
         }
@@ -66,10 +73,8 @@ impl World<'_> {
 
     pub(super) fn notice(&mut self, number: usize, event: &Event) {
         let is_ailing = |name: &str| {
-            self.script
-                .ailments
-                .iter()
-                .any(|timed| timed.targets.iter().any(|target| target == name))
+            let place = self.script.targets.iter().position(|target| target.name == name);
+            place.is_some_and(|place| self.ailments.is_ever_ill(place))
         };
         let now = self.since_start();
         let is_on = !self.play.quiet && now >= self.window.0;
@@ -99,25 +104,27 @@ impl World<'_> {
             let since = now.saturating_sub(self.window.0).as_secs_f64();
             self.tally.detect_share.push(since / length.max(1e-9));
         }
-        if self.play.checked && self.play.canary.is_none() {
-            self.note(number, event);
+        if self.play.checked && !is_dull(event) {
+            if self.trace.len() >= TRACE_MAX {
+                self.trace.pop_front();
+            }
+            self.trace.push_back((self.now, number, event.clone()));
         }
     }
 
-    pub(super) fn note(&mut self, number: usize, event: &Event) {
-        let is_dull = matches!(
-            event,
-            Event::AttemptEnded { result: AttemptResult::Answered, .. }
-                | Event::HealthChecked { .. }
-        );
-        if is_dull {
-            return;
-        }
-        if self.trace.len() >= TRACE_MAX {
-            self.trace.pop_front();
-        }
-        // Formatted only when it is shown would be cheaper; a run with checks is not timed.
-        let at = self.now.since(Timestamp::ZERO).as_secs_f64();
-        self.trace.push_back(format!("{at:>10.3} s  replica {number}  {event:?}"));
+    /// The last things that happened, one per line.
+    pub(super) fn told(&self) -> Vec<String> {
+        let line = |(at, replica, event): &(Timestamp, usize, Event)| {
+            let at = at.since(Timestamp::ZERO).as_secs_f64();
+            format!("{at:>10.3} s  replica {replica}  {event:?}")
+        };
+        self.trace.iter().map(line).collect()
     }
+}
+
+const fn is_dull(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::AttemptEnded { result: AttemptResult::Answered, .. } | Event::HealthChecked { .. }
+    )
 }

@@ -9,8 +9,12 @@ impl World<'_> {
         let before: Vec<_> = self.deadlines();
         match &action.what {
             Act::Reload => {
+                let mut config = self.config;
+                if self.play.canary == Some(Canary::ReloadForgets) {
+                    config.breaker.detector = DetectorConfig::consecutive(2);
+                }
                 for replica in &mut self.replicas {
-                    replica.fleet.reconfigure(self.config);
+                    replica.fleet.reconfigure(config);
                 }
             }
             Act::ReloadOther => {

@@ -14,6 +14,11 @@ impl World<'_> {
             self.share_hints();
         }
         self.look_at_primary();
+        if self.play.liveness && self.since_start() + LAST_LOOK >= self.end_of_calls() {
+            for (number, replica) in self.replicas.iter().enumerate() {
+                self.checker.look(number, &replica.fleet, &replica.ids, self.now);
+            }
+        }
         if self.since_start() < self.end_of_calls() + Duration::from_secs(120) {
             self.at(self.now + Duration::from_secs(1), Step::Second);
         }
@@ -26,22 +31,8 @@ impl World<'_> {
             let Ok(endpoint) = replica.fleet.next_health_check(now) else { return };
             let target = replica.specs.iter().position(|spec| spec.endpoint == endpoint);
             let Some(target) = target else { return };
-            let is_gone = !self.play.quiet
-                && self.script.ailments.iter().any(|timed| {
-                    self.concerns(timed, target)
-                        && strikes(timed, self.since_start(), number, 0.5)
-                        && matches!(
-                            timed.ailment,
-                            Ailment::Fault(
-                                Fault::Refuse
-                                    | Fault::BlackHole
-                                    | Fault::DnsFailure
-                                    | Fault::DnsStall { .. }
-                                    | Fault::TlsFailure
-                                    | Fault::Reset
-                            )
-                        )
-                });
+            let struck = self.ailments.strike(target, self.since_start(), number, 0.5);
+            let is_gone = struck.is_some_and(|timed| is_of_the_network(timed.ailment));
             let health = if is_gone { Health::Ill } else { Health::Well };
             let wait = if is_gone { self.config.health.timeout } else { Duration::from_millis(50) };
             self.at(now + wait, Step::HealthResult { replica: number, target, health });
@@ -105,14 +96,24 @@ impl World<'_> {
         }
         let Some(replica) = self.replicas.first() else { return };
         // The most preferred one that was ill.
-        let is_ailing = |(_, target): &(usize, &TargetScript)| {
-            self.script.ailments.iter().any(|timed| timed.targets.contains(&target.name))
-        };
-        let primary = self.script.targets.iter().enumerate().find(is_ailing);
-        let is_back = primary.is_none_or(|(place, _)| {
+        let mut places = 0..self.script.targets.len();
+        let primary = places.find(|place| self.ailments.is_ever_ill(*place));
+        // A ramp gets one call per step, which of little traffic is all.
+        let of_step =
+            (1.0 / (self.play.rate * self.config.breaker.ramp_step.as_secs_f64())).min(1.0);
+        let ramp_share = |per_mille: Option<u32>| f64::from(per_mille.unwrap_or(1000)) / 1000.0;
+        let ramp_share = |per_mille| f64::max(ramp_share(per_mille), of_step);
+        let is_back = primary.is_none_or(|place| {
             let report = replica.ids.get(place).and_then(|id| replica.fleet.report_of(*id, now));
             report.is_some_and(|report| {
                 let is_used = matches!(report.state, "closed" | "forced_closed");
+                let is_used = is_used
+                    || (report.state == "ramp"
+                        && replica
+                            .ids
+                            .get(place)
+                            .and_then(|id| replica.fleet.vitals(*id))
+                            .is_some_and(|vitals| ramp_share(vitals.share_per_mille) >= 0.9));
                 is_used && report.refusal.is_none() && !report.is_degraded
             })
         });
@@ -122,4 +123,19 @@ impl World<'_> {
             self.tally.recover_s.push(after);
         }
     }
+}
+
+/// Whether a health check sees it, too.
+const fn is_of_the_network(ailment: Ailment) -> bool {
+    matches!(
+        ailment,
+        Ailment::Fault(
+            Fault::Refuse
+                | Fault::BlackHole
+                | Fault::DnsFailure
+                | Fault::DnsStall { .. }
+                | Fault::TlsFailure
+                | Fault::Reset
+        )
+    )
 }
