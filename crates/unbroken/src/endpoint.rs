@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderValue, Request};
 use secrecy::SecretString;
 use unbroken_wire::resume::Prefill;
 
 use crate::capabilities::ModelRule;
-use crate::providers::{Place, Provider};
+use crate::cloud::sigv4::{AwsCredentials, Signed, sign};
+use crate::providers::{Auth, Place, Provider};
 
 /// A provider's API at one address, with one key.
 #[derive(Clone)]
@@ -24,6 +26,10 @@ pub struct Endpoint {
     pub key_name: String,
     /// The version of its API, for providers that want it in the path.
     pub api_version: Option<String>,
+    /// Credentials of AWS, for providers there that have no key.
+    pub aws: Option<AwsCredentials>,
+    /// The region, for providers that have some.
+    pub region: Option<String>,
     /// What the operator says of its models, the most particular first.
     pub models: Vec<ModelRule>,
     /// Whether HTTP/2 may be used. Default: no, as in the official SDKs.
@@ -52,6 +58,8 @@ impl Endpoint {
             key,
             key_name: provider.name.to_owned(),
             api_version: None,
+            aws: None,
+            region: None,
             models: Vec::new(),
             http2: false,
             prefill: None,
@@ -74,13 +82,35 @@ impl Endpoint {
         format!("{base_url}{}", (self.provider.chat_path)(&place))
     }
 
-    /// Puts the key where the provider wants it, and headers that it demands.
-    pub(crate) fn authorize(&self, headers: &mut HeaderMap) {
+    /// The same in a region: fills it into the address.
+    #[must_use]
+    pub fn in_region(mut self, region: &str) -> Self {
+        self.base_url = self.base_url.replace("{region}", region);
+        self.region = Some(region.to_owned());
+        self
+    }
+
+    /// Whether it has what it takes to be let in.
+    #[must_use]
+    pub const fn has_credentials(&self) -> bool {
+        self.key.is_some() || self.aws.is_some()
+    }
+
+    /// Puts the key where the provider wants it, and headers that it demands; or signs the whole
+    /// request, at `now_unix` seconds since 1970.
+    pub(crate) fn authorize(&self, request: &mut Request<Bytes>, now_unix: u64) {
         for (name, value) in self.provider.headers {
-            headers.entry(*name).or_insert(HeaderValue::from_static(value));
+            request.headers_mut().entry(*name).or_insert(HeaderValue::from_static(value));
         }
         if let Some(key) = &self.key {
-            self.provider.auth.show(key, headers);
+            self.provider.auth.show(key, request.headers_mut());
+        } else if let (Auth::Aws { service }, Some(credentials)) = (self.provider.auth, &self.aws) {
+            let url = request.uri().to_string();
+            let (method, body) = (request.method().clone(), request.body().clone());
+            let region = self.region.as_deref().unwrap_or("us-east-1");
+            let (method, url, body) = (method.as_str(), url.as_str(), &body[..]);
+            let signed = Signed { method, url, body, region, service, now_unix };
+            sign(&signed, credentials, request.headers_mut());
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod builder;
 pub mod capabilities;
 mod carried;
 mod clock;
+pub mod cloud;
 mod delivered;
 mod driver;
 pub mod endpoint;

@@ -10,6 +10,7 @@ use unbroken_engine::cause::FailureCause;
 use unbroken_engine::event::Health;
 use unbroken_engine::time::Timestamp;
 
+use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::failover::Shared;
 use crate::http::Progress;
@@ -57,7 +58,7 @@ async fn ask(shared: &Shared, endpoint: &Endpoint) -> Health {
     let Ok(mut request) = Request::builder().method(Method::GET).uri(url).body(Bytes::new()) else {
         return Health::Unclear;
     };
-    endpoint.authorize(request.headers_mut());
+    endpoint.authorize(&mut request, Clock::unix_seconds());
     let mut exchange = shared.http.send(request, endpoint.http2);
     let answer = async {
         loop {

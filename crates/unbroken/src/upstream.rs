@@ -15,8 +15,8 @@ use unbroken_engine::resume::{Flow, How};
 use unbroken_wire::chat::{Answer, Chat, StreamEvent};
 use unbroken_wire::dialects::{AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated};
 use unbroken_wire::error::ErrorBody;
-use unbroken_wire::sse;
 use unbroken_wire::undo::Undo;
+use unbroken_wire::{event_stream, sse};
 
 use crate::capabilities::Needs;
 use crate::capabilities::lessons::{Lesson, lesson};
@@ -139,9 +139,16 @@ pub(crate) struct Upstream {
 /// What is being read.
 enum Body {
     Nothing,
-    Error { status: u16, bytes: Vec<u8> },
+    Error {
+        status: u16,
+        bytes: Vec<u8>,
+    },
     Whole(Vec<u8>),
-    Stream { parser: sse::Parser, reader: Box<dyn StreamReader> },
+    Stream {
+        frames: Option<event_stream::Decoder>,
+        parser: sse::Parser,
+        reader: Box<dyn StreamReader>,
+    },
     Done,
 }
 
@@ -295,12 +302,14 @@ impl Upstream {
         let status = head.status.as_u16();
         self.headers = head.headers;
         self.rate_limits = providers::rate_limits(&self.headers, Clock::unix_seconds());
-        let is_event_stream = self.content_type().starts_with("text/event-stream");
+        let frames = is_framed(self.content_type()).then(event_stream::Decoder::new);
+        let is_event_stream =
+            frames.is_some() || self.content_type().starts_with("text/event-stream");
         self.body = if !head.status.is_success() {
             Body::Error { status, bytes: Vec::new() }
         } else if self.wants_stream && is_event_stream {
             let reader = (self.dialect.stream_reader)();
-            Body::Stream { parser: sse::Parser::new(), reader }
+            Body::Stream { frames, parser: sse::Parser::new(), reader }
         } else {
             Body::Whole(Vec::new())
         };
@@ -333,9 +342,14 @@ impl Upstream {
     }
 
     fn take_events(&mut self, bytes: &Bytes) {
-        let Body::Stream { parser, reader } = &mut self.body else { return };
+        let Body::Stream { frames, parser, reader } = &mut self.body else { return };
+        let decoded = match frames.as_mut().map(|frames| frames.push(bytes)) {
+            Some(Ok(decoded)) => Bytes::from(decoded),
+            Some(Err(_)) => return self.fail(FailureCause::Malformed),
+            None => bytes.clone(),
+        };
         let mut taken = Taken::new(self.is_native);
-        let fault = match parser.push(bytes) {
+        let fault = match parser.push(&decoded) {
             Ok(()) => loop {
                 let Some(event) = parser.next_event() else { break None };
                 if let Some(fault) = taken.read(event, reader.as_mut()) {
@@ -449,7 +463,7 @@ impl Upstream {
             Body::Done => {}
             Body::Error { status, bytes } => self.take_error(status, bytes),
             Body::Whole(bytes) => self.take_whole(&Bytes::from(bytes)),
-            Body::Stream { mut parser, mut reader } => {
+            Body::Stream { mut parser, mut reader, .. } => {
                 let mut taken = Taken::new(self.is_native);
                 let tail = parser.finish();
                 let fault = tail.and_then(|event| taken.read(event, reader.as_mut()));
@@ -577,6 +591,11 @@ fn flow_of(event: &StreamEvent) -> Option<Flow> {
         | StreamEvent::Ping
         | StreamEvent::Error(_) => Flow::Text,
     })
+}
+
+/// Whether a stream comes in AWS's frames.
+fn is_framed(content_type: &str) -> bool {
+    content_type.starts_with("application/vnd.amazon.eventstream")
 }
 
 enum Fault {

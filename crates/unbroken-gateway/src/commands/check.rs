@@ -18,7 +18,7 @@ pub(crate) fn run(config: Option<PathBuf>) -> ExitCode {
         }
     };
     for endpoint in plan.endpoints.values() {
-        let key = if endpoint.key.is_some() { endpoint.key_name.as_str() } else { "no key" };
+        let key = if endpoint.has_credentials() { endpoint.key_name.as_str() } else { "no key" };
         let (name, dialect) = (&endpoint.name, endpoint.provider.dialect.name);
         print(&format!("provider {name}: {dialect} at {} ({key})", endpoint.base_url));
     }

@@ -166,7 +166,7 @@ fn banner(plan: &Plan, address: SocketAddr, admin: Option<SocketAddr>) -> String
     }
     for endpoint in plan.endpoints.values() {
         let (name, url) = (&endpoint.name, &endpoint.base_url);
-        let key = if endpoint.key.is_some() { endpoint.key_name.as_str() } else { "no key" };
+        let key = if endpoint.has_credentials() { endpoint.key_name.as_str() } else { "no key" };
         let _ = writeln!(text, "  provider  {name:<12} {url}  ({key})");
     }
     for (name, route) in &plan.routes {

@@ -33,11 +33,13 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct ProviderFile {
     pub(super) name: Spanned<String>,
+    pub(super) provider: Option<Spanned<String>>,
     pub(super) dialect: Option<Spanned<String>>,
     pub(super) base_url: Option<Spanned<String>>,
     pub(super) key: Option<Spanned<String>>,
     pub(super) key_file: Option<Spanned<String>>,
     pub(super) api_version: Option<String>,
+    pub(super) region: Option<String>,
     #[serde(default)]
     pub(super) models: Vec<ModelFile>,
     #[serde(default)]

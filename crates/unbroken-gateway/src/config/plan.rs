@@ -206,7 +206,7 @@ impl Checker<'_> {
             return None;
         }
         let provider = self.provider(file)?;
-        let mut endpoint = match provider.name == name {
+        let mut endpoint = match provider.name == name || file.provider.is_some() {
             true => zero::configured(provider, self.environment),
             false => Endpoint::new(provider, None),
         };
@@ -227,10 +227,21 @@ impl Checker<'_> {
         }
         endpoint.api_version = file.api_version.clone().or(endpoint.api_version);
         endpoint.models = file.models.iter().map(|model| self.model(model)).collect();
+        if let Some(region) = &file.region {
+            if file.base_url.is_none() {
+                provider.base_url.clone_into(&mut endpoint.base_url);
+            }
+            endpoint = endpoint.in_region(region);
+        } else if endpoint.base_url.contains("{region}") {
+            let names = provider.region_env.join(" or ");
+            self.wrong(&file.name, &format!("no region: set `region` or {names}"));
+        }
         if let Some(key) = self.key(file) {
             endpoint.key = Some(key);
             endpoint.key_name.clone_from(name);
-        } else if endpoint.key.is_none() && !provider.key_env.is_empty() && file.base_url.is_none()
+        } else if !endpoint.has_credentials()
+            && !provider.key_env.is_empty()
+            && file.base_url.is_none()
         {
             let names = provider.key_env.join(" or ");
             self.wrong(&file.name, &format!("no key: set `key`, `key_file` or {names}"));
@@ -265,7 +276,13 @@ impl Checker<'_> {
 
     /// The provider of this name, or the one that speaks the dialect.
     fn provider(&mut self, file: &ProviderFile) -> Option<&'static Provider> {
-        let known = PROVIDERS.iter().copied().find(|p| p.name == file.name.get_ref());
+        let named = file.provider.as_ref().unwrap_or(&file.name);
+        let known = PROVIDERS.iter().copied().find(|p| p.name == named.get_ref());
+        if let (Some(named), None) = (&file.provider, known) {
+            let hint = did_you_mean(named.get_ref(), PROVIDERS.iter().map(|p| p.name));
+            self.wrong(named, &format!("there is no provider of this name{hint}"));
+            return None;
+        }
         let Some(dialect) = &file.dialect else {
             if known.is_none() {
                 let names = PROVIDERS.iter().map(|p| p.name);

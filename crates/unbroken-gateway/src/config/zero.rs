@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use unbroken::cloud::sigv4::AwsCredentials;
 use unbroken::endpoint::Endpoint;
-use unbroken::providers::{PROVIDERS, Provider};
+use unbroken::providers::{Auth, PROVIDERS, Provider};
 
 use super::Environment;
 
@@ -94,6 +95,15 @@ pub(crate) fn configured(provider: &'static Provider, environment: &Environment)
     }
     let version = environment.first(provider.api_version_env);
     endpoint.api_version = version.map(|(_, version)| version.to_owned());
+    if let Some((_, region)) = environment.first(provider.region_env) {
+        endpoint = endpoint.in_region(region);
+    }
+    if matches!(provider.auth, Auth::Aws { .. }) && endpoint.key.is_none() {
+        endpoint.aws = aws(environment);
+        if endpoint.aws.is_some() {
+            "AWS_ACCESS_KEY_ID".clone_into(&mut endpoint.key_name);
+        }
+    }
     match environment.first(provider.base_url_env) {
         Some((_, url)) => endpoint.at(url),
         None => endpoint,
@@ -103,7 +113,17 @@ pub(crate) fn configured(provider: &'static Provider, environment: &Environment)
 /// The same, if its key and its address are known.
 fn endpoint(provider: &'static Provider, environment: &Environment) -> Option<Endpoint> {
     let endpoint = configured(provider, environment);
-    (endpoint.key.is_some() && !endpoint.base_url.is_empty()).then_some(endpoint)
+    let is_placed = !endpoint.base_url.is_empty() && !endpoint.base_url.contains('{');
+    (endpoint.has_credentials() && is_placed).then_some(endpoint)
+}
+
+/// The credentials that every SDK of AWS finds in the environment.
+fn aws(environment: &Environment) -> Option<AwsCredentials> {
+    Some(AwsCredentials {
+        access_key_id: environment.get("AWS_ACCESS_KEY_ID")?.to_owned(),
+        secret_access_key: environment.get("AWS_SECRET_ACCESS_KEY")?.into(),
+        session_token: environment.get("AWS_SESSION_TOKEN").map(SecretString::from),
+    })
 }
 
 #[cfg(test)]
@@ -135,6 +155,10 @@ mod tests {
             ("OPENAI_API_VERSION", "2024-10-21"),
         ];
         assert_eq!(names(&azure), ["azure"]);
+        let aws = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s")];
+        assert_eq!(names(&aws), [""; 0], "nobody knows the region");
+        let aws = [aws[0], aws[1], ("AWS_REGION", "eu-west-1")];
+        assert_eq!(names(&aws), ["bedrock-anthropic"]);
         assert_eq!(names(&[("OPENAI_API_KEY", " ")]), [""; 0], "an empty key is none");
     }
 

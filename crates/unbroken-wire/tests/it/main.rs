@@ -10,6 +10,7 @@
 )]
 
 mod adopted;
+mod frames;
 mod nasty;
 mod recordings;
 mod round_trips;

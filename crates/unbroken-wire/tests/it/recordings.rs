@@ -98,6 +98,23 @@ pub(crate) fn all() -> &'static [Recording] {
 }
 
 fn read_all() -> Vec<Recording> {
+    files().into_iter().filter_map(read).collect()
+}
+
+/// Every recording in folders of these names, as JSON.
+pub(crate) fn in_folders(names: &[&str]) -> Vec<(String, Value)> {
+    let is_there = |file: &PathBuf| {
+        let folder = file.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        folder.is_some_and(|folder| names.contains(&folder))
+    };
+    let read = |file: PathBuf| {
+        let name = file.file_stem()?.to_string_lossy().into_owned();
+        Some((name, serde_json::from_slice(&fs::read(&file).ok()?).ok()?))
+    };
+    files().into_iter().filter(is_there).filter_map(read).collect()
+}
+
+fn files() -> Vec<PathBuf> {
     let mut files = Vec::new();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/recordings");
     walk(&fixtures, &mut files);
@@ -106,7 +123,7 @@ fn read_all() -> Vec<Recording> {
         walk(Path::new(&folder), &mut files);
     }
     files.sort();
-    files.into_iter().filter_map(read).collect()
+    files
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {

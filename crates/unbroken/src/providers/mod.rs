@@ -10,11 +10,14 @@ use secrecy::{ExposeSecret, SecretString};
 use unbroken_engine::cause::FailureCause;
 use unbroken_wire::dialects::Dialect;
 use unbroken_wire::error::ErrorBody;
+use unbroken_wire::raw::NotAnObject;
 
 mod anthropic;
 mod azure;
+mod bedrock_anthropic;
 mod cerebras;
 mod classify;
+mod cohere;
 mod deepseek;
 mod fireworks;
 mod fit;
@@ -40,8 +43,10 @@ mod xai;
 
 pub use anthropic::PROVIDER as ANTHROPIC;
 pub use azure::PROVIDER as AZURE;
+pub use bedrock_anthropic::PROVIDER as BEDROCK_ANTHROPIC;
 pub use cerebras::PROVIDER as CEREBRAS;
 pub use classify::classify_by_status;
+pub use cohere::PROVIDER as COHERE;
 pub use deepseek::PROVIDER as DEEPSEEK;
 pub use fireworks::PROVIDER as FIREWORKS;
 pub use fit::{Fit, Fitted, How, fit};
@@ -70,6 +75,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &ANTHROPIC,
     &GEMINI,
     &AZURE,
+    &BEDROCK_ANTHROPIC,
     &MISTRAL,
     &GROQ,
     &TOGETHER,
@@ -78,6 +84,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &XAI,
     &OPENROUTER,
     &CEREBRAS,
+    &COHERE,
     &VLLM,
     &LLAMACPP,
     &OLLAMA,
@@ -100,6 +107,8 @@ pub struct Provider {
     pub base_url_env: &'static [&'static str],
     /// Names of the environment variables that hold the version of its API.
     pub api_version_env: &'static [&'static str],
+    /// Names of the environment variables that hold its region, for addresses with `{region}`.
+    pub region_env: &'static [&'static str],
     /// Whether it is a server of one's own, which needs no key.
     pub is_local: bool,
     /// How it wants to see the key.
@@ -108,6 +117,8 @@ pub struct Provider {
     pub headers: &'static [(&'static str, &'static str)],
     /// Path and query below the address.
     pub chat_path: fn(&Place<'_>) -> String,
+    /// Wraps a body of the dialect, and its headers, where the API stands inside another one.
+    pub envelope: Option<Envelope>,
     /// Headers of a client that speaks this dialect which travel on.
     pub pass_headers: &'static [&'static str],
     /// A cheap request that shows whether it is there.
@@ -117,6 +128,9 @@ pub struct Provider {
     /// What its error replies mean.
     pub classify: fn(&ErrorReply<'_>) -> FailureCause,
 }
+
+/// Wraps a body, and takes out of the headers what belongs into it.
+pub type Envelope = fn(&[u8], &mut HeaderMap) -> Result<Vec<u8>, NotAnObject>;
 
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,6 +145,11 @@ pub enum Auth {
     Bearer,
     /// In a header of its own.
     Header(&'static str),
+    /// A key as bearer, or else a signature of AWS.
+    Aws {
+        /// The service's name in signatures.
+        service: &'static str,
+    },
 }
 
 impl Auth {
@@ -138,7 +157,9 @@ impl Auth {
     pub(crate) fn show(self, key: &SecretString, headers: &mut HeaderMap) {
         let key = key.expose_secret();
         let (name, value) = match self {
-            Self::Bearer => ("authorization", HeaderValue::try_from(format!("Bearer {key}"))),
+            Self::Bearer | Self::Aws { .. } => {
+                ("authorization", HeaderValue::try_from(format!("Bearer {key}")))
+            }
             Self::Header(name) => (name, HeaderValue::from_str(key)),
         };
         // A key that no header can hold is as good as none: the provider will say so.
@@ -162,12 +183,21 @@ pub struct Place<'a> {
     pub api_version: Option<&'a str>,
 }
 
-/// Percent-encodes what may not stand in a path segment.
-fn encode(segment: &str) -> String {
+/// Percent-encodes what may not stand in a path.
+fn encode(path: &str) -> String {
+    encode_but(path, b"-._~@/")
+}
+
+/// Percent-encodes everything that has a meaning in a path.
+fn encode_all(segment: &str) -> String {
+    encode_but(segment, b"-._~")
+}
+
+fn encode_but(segment: &str, kept: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut path = String::with_capacity(segment.len());
     for byte in segment.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@/".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
             path.push(char::from(byte));
         } else {
             let _ = write!(path, "%{byte:02X}");

@@ -17,6 +17,7 @@ fn providers_have_unique_names_and_secure_addresses() {
         assert!(is_safe, "{name}: {url}");
         assert!(!url.ends_with('/'), "{name}");
         assert!(provider.health_path.starts_with('/'), "{name}");
+        assert_eq!(url.contains("{region}"), !provider.region_env.is_empty(), "{name}");
         let place = Place { base_url: url, model: "m", ..Place::default() };
         assert!((provider.chat_path)(&place).starts_with('/'), "{name}");
         assert!(

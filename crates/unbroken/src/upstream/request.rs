@@ -13,6 +13,7 @@ use unbroken_wire::undo::Undo;
 
 use super::{Kept, Resume, Upstream};
 use crate::capabilities::table;
+use crate::clock::Clock;
 use crate::providers::{self, Fitted};
 use crate::reply::CallRequest;
 use crate::route::Choice;
@@ -35,13 +36,20 @@ impl Upstream {
                 (self.fitted(body, choice, chat)?, url)
             }
         };
+        let mut headers = self.head(request);
+        let body = match self.endpoint.provider.envelope {
+            Some(envelope) => envelope(&body, &mut headers)
+                .map_err(|_| FailureCause::InvalidRequest { status: 400 })?,
+            None => body,
+        };
         let misconfigured = |_| FailureCause::Misconfigured { status: 0 };
         let mut built = Request::builder()
             .method(Method::POST)
             .uri(url)
             .body(Bytes::from(body))
             .map_err(misconfigured)?;
-        self.write_headers(built.headers_mut(), request);
+        *built.headers_mut() = headers;
+        self.endpoint.authorize(&mut built, Clock::unix_seconds());
         Ok(built)
     }
 
@@ -126,7 +134,8 @@ impl Upstream {
         FailureCause::TargetCannot(Limitation::Feature)
     }
 
-    fn write_headers(&self, headers: &mut HeaderMap, request: &CallRequest) {
+    fn head(&self, request: &CallRequest) -> HeaderMap {
+        let mut headers = HeaderMap::new();
         let provider = self.endpoint.provider;
         for name in ["traceparent", "tracestate"]
             .iter()
@@ -143,6 +152,6 @@ impl Upstream {
             USER_AGENT,
             HeaderValue::from_static(concat!("unbroken/", env!("CARGO_PKG_VERSION"))),
         );
-        self.endpoint.authorize(headers);
+        headers
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use unbroken::providers::{
-    ANTHROPIC, ErrorReply, GEMINI, OPENAI_COMPATIBLE, PROVIDERS, Phase, Provider,
+    ANTHROPIC, BEDROCK_ANTHROPIC, ErrorReply, GEMINI, OPENAI_COMPATIBLE, PROVIDERS, Phase, Provider,
 };
 use unbroken_engine::cause::FailureCause;
 use unbroken_wire::error::{BodyShape, ErrorBody};
@@ -50,6 +50,9 @@ fn provider_of(recording: &Value) -> Option<&'static Provider> {
         }
         "messages" if matches!(provider, "anthropic" | "vertex" | "azure") => Some(&ANTHROPIC),
         "generate_content" => Some(&GEMINI),
+        "invoke_model" | "invoke_model_stream" | "converse" | "converse_stream" => {
+            Some(&BEDROCK_ANTHROPIC)
+        }
         _ => None,
     }
 }
@@ -103,6 +106,10 @@ fn meant(label: &str, body: &ErrorBody, status: u16) -> &'static str {
 /// Where the label says less than the words: another target may serve it, or the words name a
 /// more exact cause.
 const EXACTER: &[(&str, &str, &str)] = &[
+    ("permission", "access to the model", "model_gone"),
+    ("invalid_request", "model identifier is invalid", "model_gone"),
+    ("invalid_request", "on-demand throughput", "model_gone"),
+    ("invalid_request", "doesn't support", "unsupported"),
     ("permission", "violates usage", "policy_refused"),
     ("invalid_request", "user location", "key_rejected"),
     ("invalid_request", "failed_precondition", "key_rejected"),

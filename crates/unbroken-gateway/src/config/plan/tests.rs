@@ -128,6 +128,11 @@ fn known_names_need_a_line_or_two() {
         api_version = "2024-10-21"
         key = "k"
         [[provider]]
+        name = "bedrock-eu"
+        provider = "bedrock-anthropic"
+        region = "eu-west-1"
+        key = "k"
+        [[provider]]
         name = "my-host"
         dialect = "openai-chat"
         base_url = "https://api.my-host.example/v1"
@@ -141,7 +146,12 @@ fn known_names_need_a_line_or_two() {
         url("azure"),
         "https://r.openai.azure.com/openai/deployments/m/chat/completions?api-version=2024-10-21"
     );
+    assert_eq!(url("bedrock-eu"), "https://bedrock-runtime.eu-west-1.amazonaws.com/model/m/invoke");
     assert_eq!(url("my-host"), "https://api.my-host.example/v1/chat/completions");
+    let text = errors("[[provider]]\nname = \"x\"\nprovider = \"azur\"");
+    assert!(text.contains("did you mean `azure`?"), "{text}");
+    let text = errors("[[provider]]\nname = \"bedrock-anthropic\"\nkey = \"k\"");
+    assert!(text.contains("no region: set `region` or AWS_REGION"), "{text}");
     let text = errors("[[provider]]\nname = \"azure\"\nkey = \"k\"");
     assert!(text.contains("needs a `base_url` or AZURE_OPENAI_ENDPOINT"), "{text}");
     assert!(errors("[[provider]]\nname = \"grok\"").contains("did you mean `groq`?"));

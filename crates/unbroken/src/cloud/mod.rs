@@ -1,0 +1,3 @@
+//! Credentials that are more than one key: those of clouds.
+
+pub mod sigv4;
