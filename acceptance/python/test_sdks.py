@@ -226,3 +226,31 @@ class TestGemini:
     def test_models(self, gemini_client):
         names = [model.name for model in gemini_client.models.list()]
         assert "models/anthropic" in names
+
+
+class TestAside:
+    """Counts of tokens and embeddings: from whoever gives them, estimated where nobody counts."""
+
+    @pytest.mark.parametrize("route", ["openai", "rescue-openai"])
+    @pytest.mark.parametrize("form", [{}, {"encoding_format": "float"}, {"encoding_format": "base64"}])
+    def test_embeddings(self, openai_client, route, form):
+        answer = openai_client.embeddings.create(model=route, input="a", **form)
+        assert answer.data[0].embedding in ([0.5, 0.25], "AAAAPwAAgD4=")
+
+    def test_embeddings_of_nobody(self, openai_client):
+        with pytest.raises(openai.BadRequestError):
+            openai_client.embeddings.create(model="anthropic", input="a")
+
+    def test_messages(self, anthropic_client):
+        count = anthropic_client.messages.count_tokens
+        assert count(model="anthropic", messages=USER).input_tokens == 10
+        raw = anthropic_client.messages.with_raw_response.count_tokens(model="openai", messages=USER)
+        assert raw.headers["x-unbroken-token-count"] == "estimate"
+        assert raw.parse().input_tokens == 2
+
+    def test_gemini(self, gemini_client):
+        assert gemini_client.models.count_tokens(model="gemini", contents="Count.").total_tokens == 10
+        assert gemini_client.models.count_tokens(model="openai", contents="Count.").total_tokens == 2
+
+    def test_responses(self, openai_client):
+        assert openai_client.responses.input_tokens.count(model="openai", input="Count.").input_tokens == 10

@@ -9,11 +9,13 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use unbroken_engine::call::AttemptId;
-use unbroken_engine::cause::FailureCause;
+use unbroken_engine::cause::{FailureCause, Limitation};
 use unbroken_engine::headroom::Left;
 use unbroken_engine::resume::{Flow, How};
 use unbroken_wire::chat::{Answer, Chat, StreamEvent};
-use unbroken_wire::dialects::{AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated};
+use unbroken_wire::dialects::{
+    AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated, is_side,
+};
 use unbroken_wire::error::ErrorBody;
 use unbroken_wire::undo::Undo;
 use unbroken_wire::{event_stream, sse};
@@ -162,7 +164,7 @@ impl Upstream {
         resume: Resume,
     ) -> Self {
         let endpoint = choice.endpoint.clone();
-        let (dialect, _) = providers::served_in(endpoint.provider, request.dialect, &choice.model);
+        let (dialect, _) = providers::served_in(&endpoint, request.dialect, &choice.model);
         let speaks_alike = speaks_alike(request, chat, dialect);
         let how = resume.how;
         let mut upstream = Self {
@@ -520,7 +522,7 @@ impl Upstream {
         let reply = ErrorReply { status, headers: &self.headers, body: &error, phase };
         let cause = (self.endpoint.provider.classify)(&reply);
         self.lesson = lesson(cause, &error, &self.needs);
-        let cause = joint::of_form(self.how, cause);
+        let cause = aside(self.dialect, joint::of_form(self.how, cause));
         self.words = Some(Kept {
             status,
             body: bytes.into(),
@@ -571,6 +573,16 @@ fn speaks_alike(request: &CallRequest, chat: &Chat, dialect: &Dialect) -> bool {
     request.dialect.name == dialect.name
         && chat.origin == dialect.name
         && matches!(request.framing, Framing::Sse)
+}
+
+/// A target that does not count tokens or embed may answer well all the same: nobody is blamed.
+fn aside(dialect: &Dialect, cause: FailureCause) -> FailureCause {
+    match cause {
+        FailureCause::Misconfigured { .. } | FailureCause::ModelGone if is_side(dialect) => {
+            FailureCause::TargetCannot(Limitation::Feature)
+        }
+        _ => cause,
+    }
 }
 
 /// What kind of content an event is, if it is some.

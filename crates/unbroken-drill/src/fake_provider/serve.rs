@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -136,10 +136,38 @@ async fn handle(request: Request<Incoming>, state: Arc<State>, line: Line) -> io
             _ => return Ok(whole(200, "application/json", models(path).to_string())),
         }
     }
+    if let Some(answer) = aside(path, &body) {
+        return Ok(match state.peek() {
+            None => whole(200, "application/json", answer.to_string()),
+            Some(_) => whole(503, "application/json", "{\"error\":{\"message\":\"down\"}}"),
+        });
+    }
     let Some(dialect) = dialect_of(path) else {
         return Ok(whole(404, "application/json", json!({ "error": "no such path" }).to_string()));
     };
     answer(dialect, path, &head.headers, &body, state, line).await
+}
+
+/// What is asked besides answers: counts of tokens, and vectors of two numbers.
+fn aside(path: &str, body: &[u8]) -> Option<Value> {
+    let asked: Value = serde_json::from_slice(body).unwrap_or_default();
+    let is_packed = asked.get("encoding_format").and_then(Value::as_str) == Some("base64");
+    let place = path.rsplit(['/', ':']).next()?;
+    Some(match place {
+        "count_tokens" => json!({ "input_tokens": 10 }),
+        "input_tokens" => json!({ "object": "response.input_tokens", "input_tokens": 10 }),
+        "countTokens" => json!({ "totalTokens": 10 }),
+        "embeddings" => {
+            // 0.5 and 0.25, as they are or as little-endian bytes.
+            let vector = if is_packed { json!("AAAAPwAAgD4=") } else { json!([0.5, 0.25]) };
+            json!({
+                "object": "list", "model": asked.get("model"),
+                "data": [{ "object": "embedding", "index": 0, "embedding": vector }],
+                "usage": { "prompt_tokens": 2, "total_tokens": 2 },
+            })
+        }
+        _ => return None,
+    })
 }
 
 fn dialect_of(path: &str) -> Option<FakeDialect> {

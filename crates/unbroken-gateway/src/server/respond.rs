@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Either, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use unbroken::reply::{CallRequest, CallStream, Reply, ReplyBody};
 use unbroken::{Clock, Failover};
-use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, ModelRow};
+use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, ModelRow, is_side};
 use unbroken_wire::raw::{Members, without_lone_surrogates};
 
 use super::paths::{self, Asked, Wanted};
@@ -176,7 +176,7 @@ impl Responder {
         let route = routing
             .resolve(&models, may_substitute)
             .map_err(|message| Box::new(error(dialect, 404, &message, Some("model_not_found"))))?;
-        let route = if side::is_embedding(dialect) { side::same_model(&route) } else { route };
+        let route = if is_side(dialect) { side::same_model(&route) } else { route };
         let strange: Vec<&str> = OWN_FIELDS.iter().chain(foreign_fields).copied().collect();
         let is_there = strange.iter().any(|field| members.get(field).is_some());
         let body = if is_there { members.without(&strange).into() } else { body.clone() };

@@ -1,7 +1,7 @@
 //! Counts of tokens and embeddings: what holds for them besides failover.
 //!
-//! Vectors of two models have nothing to do with each other, so only the same model may stand in.
-//! A count that no target gives is estimated, and says so.
+//! Vectors of two models have nothing to do with each other, and models count differently, so only
+//! the same model may stand in. A count that no target gives is estimated, and says so.
 //!
 //! Source: wire-formats.md 8.1.
 
@@ -11,7 +11,7 @@ use http::HeaderValue;
 use unbroken::reply::{CallRequest, Reply, ReplyBody};
 use unbroken::route::{Route, Tier};
 use unbroken_wire::dialects::{
-    ANTHROPIC_COUNT_TOKENS, Dialect, GEMINI_COUNT_TOKENS, OPENAI_EMBEDDINGS, OPENAI_INPUT_TOKENS,
+    ANTHROPIC_COUNT_TOKENS, Dialect, GEMINI_COUNT_TOKENS, NOT_ASKED, OPENAI_INPUT_TOKENS,
     RequestHead, estimated,
 };
 use unbroken_wire::error::ErrorBody;
@@ -22,10 +22,6 @@ pub(super) fn is_count(dialect: &Dialect) -> bool {
     [&ANTHROPIC_COUNT_TOKENS, &GEMINI_COUNT_TOKENS, &OPENAI_INPUT_TOKENS]
         .iter()
         .any(|count| count.name == dialect.name)
-}
-
-pub(super) fn is_embedding(dialect: &Dialect) -> bool {
-    dialect.name == OPENAI_EMBEDDINGS.name
 }
 
 /// The targets of a route that serve the model of its first one.
@@ -61,10 +57,12 @@ pub(super) fn estimate(call: &CallRequest) -> Option<u64> {
 /// wrong stays wrong.
 pub(super) fn counted(counted: Reply, dialect: &Dialect, estimate: Option<u64>) -> Outgoing {
     let is_unsupported = |body: &ReplyBody| match body {
-        ReplyBody::Whole(body) => ErrorBody::read(body).mentions("unsupported_by_all_targets"),
+        ReplyBody::Whole(body) => ErrorBody::read(body).mentions(NOT_ASKED),
         ReplyBody::Stream(_) => false,
     };
-    let nobody_could = matches!(counted.status, 429 | 503) || is_unsupported(&counted.body);
+    // A target without such a path says 404, 405 or 501.
+    let nobody_could =
+        matches!(counted.status, 404 | 405 | 429 | 501 | 503) || is_unsupported(&counted.body);
     let (true, Some(estimate)) = (nobody_could, estimate) else { return reply(counted) };
     let mut response = json(200, estimated(dialect, estimate));
     let mark = HeaderValue::from_static("estimate");

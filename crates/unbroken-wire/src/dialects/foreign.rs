@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::Unsupported;
 use super::fields::{list, text};
+use super::{NOT_ASKED, Unsupported};
 use crate::chat::{Chat, ToolChoice};
 
 /// What becomes of a foreign block.
@@ -126,7 +126,6 @@ pub(super) const CONSTRAINTS: &[&str] = &[
     "speechConfig",
     "imageConfig",
     "continuationToken",
-    "side_request",
 ];
 
 /// What another dialect's fields mean for a target that does not know them.
@@ -143,6 +142,11 @@ pub(super) fn weigh_extras(chat: &Chat, warnings: &mut Vec<String>) -> Result<()
     );
     if is_forced && chat.tools.is_empty() {
         return Err(Unsupported::new("tool_choice", "a tool is demanded and none is offered"));
+    }
+    if let Some((_, Value::String(what))) =
+        chat.extras.iter().find(|(key, _)| key == "side_request")
+    {
+        return Err(Unsupported::new(what, NOT_ASKED));
     }
     for (field, value) in &chat.extras {
         let is_harmless = matches!(value, Value::Bool(false))

@@ -24,7 +24,8 @@ pub use gemini::GEMINI;
 pub use openai_chat::OPENAI_CHAT;
 pub use openai_responses::OPENAI_RESPONSES;
 pub use side::{
-    ANTHROPIC_COUNT_TOKENS, GEMINI_COUNT_TOKENS, OPENAI_EMBEDDINGS, OPENAI_INPUT_TOKENS, estimated,
+    ANTHROPIC_COUNT_TOKENS, GEMINI_COUNT_TOKENS, NOT_ASKED, OPENAI_EMBEDDINGS, OPENAI_INPUT_TOKENS,
+    estimated, is_side,
 };
 
 /// Every dialect in which answers are asked for.

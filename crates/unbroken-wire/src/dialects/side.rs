@@ -53,6 +53,18 @@ pub static GEMINI_COUNT_TOKENS: Dialect = Dialect {
     ..GEMINI
 };
 
+/// Whether it is one of these: what a target says of them is not said of its answers.
+#[must_use]
+pub fn is_side(dialect: &Dialect) -> bool {
+    [&OPENAI_EMBEDDINGS, &OPENAI_INPUT_TOKENS, &ANTHROPIC_COUNT_TOKENS, &GEMINI_COUNT_TOKENS]
+        .iter()
+        .any(|side| side.name == dialect.name)
+}
+
+/// What is said of a target that does not do such a thing; in no vendor's envelope is there a better
+/// place to know it by.
+pub const NOT_ASKED: &str = "this is not asked of the target's API";
+
 /// The answer to a count that nobody could give: an estimate, in the shape of the dialect.
 #[must_use]
 pub fn estimated(dialect: &Dialect, tokens: u64) -> Vec<u8> {
@@ -102,7 +114,7 @@ fn read_embeddings(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestE
 }
 
 fn nobody(_: &Chat, _: &str) -> Result<Written, Unsupported> {
-    Err(Unsupported::new("model", "nobody translates this request"))
+    Err(Unsupported::new("model", NOT_ASKED))
 }
 
 fn read_vectors(body: &[u8]) -> Result<Answer, AnswerFault> {

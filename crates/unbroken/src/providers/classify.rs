@@ -156,6 +156,9 @@ const FEATURE: &[&str] = &[
     "unsupported_file",
     "thinking",
     "signature",
+    // Reasoning that another account or provider has encrypted.
+    "encrypted_content",
+    "encrypted content",
     "prefill",
     "schema is too complex",
     "invalid_function_parameters",

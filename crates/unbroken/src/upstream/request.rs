@@ -27,9 +27,9 @@ impl Upstream {
         resume: &Resume,
     ) -> Result<Request<Bytes>, FailureCause> {
         let body = self.body(choice, request, chat, resume)?;
-        let surface = providers::served_in(self.endpoint.provider, request.dialect, &choice.model);
+        let surface = providers::served_in(&self.endpoint, request.dialect, &choice.model);
         let (body, url) = match surface {
-            (_, Some(path)) => (body, format!("{}{path}", self.endpoint.base_url)),
+            (_, Some(url)) => (body, url),
             // Quirks are those of the provider's usual dialect.
             (_, None) => {
                 let url = self.endpoint.chat_url(&choice.model, chat.stream);
