@@ -260,6 +260,8 @@ struct Attempt {
     flow: Flow,
     /// Whether its finish reason has come.
     is_finishing: bool,
+    /// Whether nobody else could go on when its text stalled.
+    is_last: bool,
 }
 
 #[derive(Debug)]
@@ -523,6 +525,12 @@ impl Call {
                     let cause = if now >= limit { cause } else { self.out_of_time(attempt) };
                     (now >= limit || now >= self.ends).then_some((attempt.id, cause))
                 });
+                if let Some((id, FailureCause::Stalled)) = late
+                    && now < self.ends
+                    && self.is_left_alone(fleet, id, now)
+                {
+                    return;
+                }
                 if let Some((id, FailureCause::Silent)) = late
                     && now < self.ends
                     && self.running.len() == 1

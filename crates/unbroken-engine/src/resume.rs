@@ -9,6 +9,9 @@
 //! | all tokens that were allowed | none: the answer is complete by its own limit |
 //! | tool calls, a refusal, what cannot be joined | none: the client hears that it broke |
 //!
+//! If somebody who was asked to go on has nothing to say, the answer may have been whole: from then
+//! on it is asked for anew, and must begin with all that was delivered.
+//!
 //! Whether what comes fits what was delivered is judged where words are known (`unbroken-wire`,
 //! `seam`); here it is only a cause of failure like any other. A target that refuses a beginning
 //! is asked another way at once, and the fleet remembers it.

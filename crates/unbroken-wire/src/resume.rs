@@ -38,7 +38,7 @@ pub fn write_beginning(
     text: &str,
     prefill: Prefill,
 ) -> Result<Written, Unsupported> {
-    let mut chat = shortened(chat, text);
+    let mut chat = chat.clone();
     chat.push(Role::Assistant, vec![Block::Text(beginning(text).to_owned())]);
     chat.is_begun = true;
     let written = (dialect.write_request)(&chat, model)?;
@@ -74,7 +74,7 @@ pub fn write_to_go_on(
     model: &str,
     text: &str,
 ) -> Result<Written, Unsupported> {
-    let mut chat = shortened(chat, text);
+    let mut chat = chat.clone();
     chat.push(Role::Assistant, vec![Block::Text(text.trim_end().to_owned())]);
     chat.push(Role::User, vec![Block::Text(note(text))]);
     (dialect.write_request)(&chat, model)
@@ -106,10 +106,10 @@ pub(crate) fn last_words(text: &str) -> &str {
     end.split_once(char::is_whitespace).filter(|_| start > 0).map_or(end, |(_, words)| words)
 }
 
-/// The request with the tokens that are left.
-fn shortened(chat: &Chat, text: &str) -> Chat {
+/// The request with the tokens that are left when so many were used.
+#[must_use]
+pub fn shortened(chat: &Chat, used: u64) -> Chat {
     let mut chat = chat.clone();
-    let used = estimated_tokens(text);
     chat.max_tokens = chat.max_tokens.map(|max| max.saturating_sub(used).max(TOKENS_MIN.min(max)));
     chat
 }

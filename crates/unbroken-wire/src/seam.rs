@@ -99,6 +99,14 @@ impl Seam {
         if self.is_open { Joined::Nothing } else { self.judge(true) }
     }
 
+    /// Something else than text follows. If nothing was said before it, that goes on at once.
+    pub fn turn(&mut self) -> Joined {
+        if self.held.trim().is_empty() {
+            self.is_open = true;
+        }
+        self.finish()
+    }
+
     /// Whether the seam is behind us.
     #[must_use]
     pub const fn is_open(&self) -> bool {

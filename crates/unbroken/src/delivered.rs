@@ -12,8 +12,11 @@ const TEXT_MAX: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     text: String,
-    /// Where the text of the attempt that is relayed begins.
+    /// Pieces of text, which most providers make one for each token.
+    pieces: u64,
+    /// Where the text of the attempt that is relayed begins, and tokens before.
     hop_begins: usize,
+    tokens_before: u64,
     has_thinking: bool,
     has_refusal: bool,
     has_calls: bool,
@@ -54,6 +57,11 @@ impl Ledger {
         &self.text
     }
 
+    /// About how many tokens it has.
+    pub(crate) fn tokens(&self) -> u64 {
+        estimated_tokens(&self.text).max(self.pieces)
+    }
+
     /// Whose answer it is, in their order.
     pub(crate) fn hops(&self) -> &[Hop] {
         &self.hops
@@ -62,6 +70,7 @@ impl Ledger {
     /// From now on it is this target's.
     pub(crate) fn hop(&mut self, target: String, how: How) {
         self.hop_begins = self.text.len();
+        self.tokens_before = self.tokens();
         self.hops.push(Hop { target, how });
     }
 
@@ -76,6 +85,7 @@ impl Ledger {
         match event {
             StreamEvent::Text(text) => {
                 self.text.push_str(text);
+                self.pieces += 1;
                 self.is_sealed |= self.text.len() > TEXT_MAX;
             }
             StreamEvent::Thinking(text) => self.has_thinking |= !text.is_empty(),
@@ -103,7 +113,7 @@ impl Ledger {
         if !self.is_visible() {
             return Delivered::Nothing;
         }
-        let is_used_up = self.max_tokens.is_some_and(|max| estimated_tokens(&self.text) >= max);
+        let is_used_up = self.max_tokens.is_some_and(|max| self.tokens() >= max);
         match self {
             Self { is_sealed: true, .. } => Delivered::Sealed,
             Self { has_calls: true, .. } => Delivered::Calls,
@@ -124,7 +134,7 @@ impl Ledger {
         joined: Option<(usize, usize)>,
         input_estimate: u64,
     ) -> Usage {
-        let before = estimated_tokens(self.text.get(..self.hop_begins).unwrap_or_default());
+        let before = self.tokens_before;
         let here = self.text.get(self.hop_begins..).unwrap_or_default();
         let share = |output: u64| match joined {
             Some((passed, said)) if said > 0 => output * passed as u64 / said as u64,

@@ -291,7 +291,8 @@ impl Driver {
             }
             How::Restart | How::Prefix | How::Instructed => Resume {
                 how,
-                text: self.relay.text().to_owned(),
+                text: self.relay.ledger().text().to_owned(),
+                tokens: self.relay.ledger().tokens(),
                 prefill: providers::prefill(&choice.endpoint, &choice.model, &self.chat),
             },
         };

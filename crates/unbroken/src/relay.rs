@@ -91,9 +91,9 @@ impl Relay {
         if self.is_committed { self.ledger.delivered() } else { Delivered::Nothing }
     }
 
-    /// The text that the client has.
-    pub(crate) fn text(&self) -> &str {
-        self.ledger.text()
+    /// What the client has of the answer, in detail.
+    pub(crate) const fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The attempt that was relayed failed before the client saw anything of it.

@@ -4,6 +4,7 @@ use super::{
     Attempt, AttemptId, Call, Command, Duration, Effect, Event, Failure, FailureCause, Fleet,
     Outcome, Phase, Timestamp,
 };
+use crate::choose::{Pick, pick};
 use crate::resume::{CONTINUATIONS_MAX, Delivered, Flow, How, how};
 
 /// An answer that broke and does not go on yet.
@@ -15,6 +16,9 @@ pub(super) struct Broken {
     pub(super) cause: FailureCause,
     /// When.
     pub(super) at: Timestamp,
+    /// Whether somebody who was asked to go on had nothing to say: then the answer may have been
+    /// whole, which only an answer told anew can show.
+    pub(super) is_asked_anew: bool,
 }
 
 impl Call {
@@ -62,9 +66,16 @@ impl Call {
             self.fail(fleet, Failure::Broken { attempt: id, cause }, now);
             return true;
         }
-        self.broken = Some(Broken { attempt: id, cause, at: now });
+        self.broken = Some(Broken { attempt: id, cause, at: now, is_asked_anew: false });
         self.go_on(fleet, now);
         true
+    }
+
+    /// An attempt to go on failed: what it said decides how the next one is asked.
+    pub(super) fn failed_to_go_on(&mut self, cause: FailureCause) {
+        if let Some(broken) = &mut self.broken {
+            broken.is_asked_anew |= cause == FailureCause::EmptyAnswer;
+        }
     }
 
     /// Whether what the client has can be gone on with at all.
@@ -77,8 +88,9 @@ impl Call {
 
     /// How an attempt at this candidate has to be made.
     pub(super) fn how(&self, fleet: &Fleet, index: usize, now: Timestamp) -> How {
-        if self.broken.is_none() {
-            return How::Fresh;
+        let Some(broken) = &self.broken else { return How::Fresh };
+        if broken.is_asked_anew {
+            return How::Restart;
         }
         let takes_prefix = self.candidates.get(index).is_some_and(|candidate| {
             self.ask.prefix.contains(&candidate.target) && fleet.takes_prefix(candidate.target, now)
@@ -108,12 +120,25 @@ impl Call {
     pub(super) fn progress_limits(&self, attempt: &Attempt) -> (Duration, Duration) {
         let limits = &self.limits;
         match attempt.flow {
-            Flow::Text if self.candidates.len() > 1 && self.may_continue() => {
+            Flow::Text if !attempt.is_last && self.candidates.len() > 1 && self.may_continue() => {
                 (limits.silence.min(limits.between_tokens), limits.stall.min(limits.between_tokens))
             }
             Flow::Text => (limits.silence, limits.stall),
             Flow::Thinking | Flow::Call => (limits.stall, limits.stall),
         }
+    }
+
+    /// The attempt's text has stalled, and nobody else could go on: it gets the time of an attempt
+    /// that is alone. `true` if it has just got it.
+    pub(super) fn is_left_alone(&mut self, fleet: &Fleet, id: AttemptId, now: Timestamp) -> bool {
+        let views = self.views(fleet, now);
+        let is_alone = !matches!(pick(&views, false), Pick::Send(_));
+        let Some(attempt) = self.running.iter_mut().find(|attempt| attempt.id == id) else {
+            return false;
+        };
+        let gets_time = is_alone && !attempt.is_last && attempt.flow == Flow::Text;
+        attempt.is_last |= gets_time;
+        gets_time
     }
 
     /// The finish reason came, but the protocol's last event does not come: the answer is whole.

@@ -56,6 +56,7 @@ impl Call {
         if attempt.phase == Phase::Delivering && self.broke(fleet, &attempt, cause, now) {
             return;
         }
+        self.failed_to_go_on(cause);
         if self.broken.is_some() && cause.remedy() != Remedy::Resend {
             // Whatever it says: what counts is who can go on.
             self.go_on(fleet, now);
@@ -379,6 +380,7 @@ impl Call {
             how,
             flow: Flow::Text,
             is_finishing: false,
+            is_last: false,
         });
         self.stage = Stage::Running;
         fleet.emit(Event::AttemptStarted { call: self.id, attempt: id.0, target: label, why });

@@ -47,13 +47,9 @@ fn a_target_that_is_asked_to_go_on_hears_the_last_words() {
 
 #[test]
 fn only_the_tokens_that_are_left_are_asked_for() {
-    let limit = |max: Option<u64>, text: &str| {
-        let chat = Chat { max_tokens: max, ..chat() };
-        body(write_to_go_on(&OPENAI_CHAT, &chat, "m", text)).get("max_tokens").cloned()
-    };
-    let forty = "abc ".repeat(40);
-    assert_eq!(limit(Some(100), &forty), Some(json!(60)));
-    assert_eq!(limit(Some(45), &forty), Some(json!(16)));
-    assert_eq!(limit(Some(8), &forty), Some(json!(8)));
-    assert_eq!(limit(None, &forty), None);
+    let limit = |max, used| shortened(&Chat { max_tokens: max, ..chat() }, used).max_tokens;
+    assert_eq!(limit(Some(100), 40), Some(60));
+    assert_eq!(limit(Some(45), 40), Some(16));
+    assert_eq!(limit(Some(8), 40), Some(8));
+    assert_eq!(limit(None, 40), None);
 }

@@ -164,3 +164,17 @@ fn a_stop_text_across_the_seam_ends_the_answer() {
     assert_eq!(seam.push("N"), Joined::Nothing, "perhaps");
     assert_eq!(seam.push("D"), Joined::Stopped);
 }
+
+#[test]
+fn a_tool_call_goes_on_without_a_word() {
+    for way in WAYS {
+        let mut seam = Seam::new(way, "Let me see.".to_owned(), vec![]);
+        assert_eq!((seam.turn(), seam.is_open()), (Joined::Nothing, true), "{way:?}");
+        let mut seam = Seam::new(way, "Let me see.".to_owned(), vec![]);
+        assert_eq!(seam.push("Let me see."), Joined::Nothing);
+        assert_eq!(seam.turn(), Joined::Nothing, "{way:?}");
+    }
+    let mut seam = Seam::new(Way::ToGoOn, "Let me see.".to_owned(), vec![]);
+    assert_eq!(seam.push("Sure, I will call the tool."), Joined::Nothing);
+    assert_eq!(seam.turn(), Joined::Unfit);
+}

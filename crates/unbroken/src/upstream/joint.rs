@@ -14,6 +14,8 @@ pub(crate) struct Resume {
     pub(crate) how: How,
     /// The text that the client has.
     pub(crate) text: String,
+    /// About how many tokens it has.
+    pub(crate) tokens: u64,
     /// How the target takes the beginning of an answer, if it does.
     pub(crate) prefill: Option<Prefill>,
 }
@@ -85,7 +87,7 @@ impl Joint {
                 }
                 StreamEvent::Start { .. } => continue,
                 StreamEvent::Refusal(_) if self.has_text_before => Joined::Unfit,
-                StreamEvent::ToolStart { .. } => self.seam.finish(),
+                StreamEvent::ToolStart { .. } => self.seam.turn(),
                 StreamEvent::Finish(finish) => {
                     let finish = *finish;
                     if self.end(finish, events)? {

@@ -62,6 +62,7 @@ impl Upstream {
         resume: &Resume,
     ) -> Result<Vec<u8>, FailureCause> {
         let (dialect, model) = (self.dialect, choice.model.as_str());
+        let left = || resume::shortened(chat, resume.tokens);
         let written = match (resume.how, resume.prefill) {
             (How::Fresh | How::Restart, _) if self.speaks_alike => {
                 return (dialect.replace_model)(&request.body, model)
@@ -69,10 +70,10 @@ impl Upstream {
             }
             (How::Fresh | How::Restart, _) => (dialect.write_request)(chat, model),
             (How::Prefix, Some(prefill)) => {
-                resume::write_beginning(dialect, chat, model, &resume.text, prefill)
+                resume::write_beginning(dialect, &left(), model, &resume.text, prefill)
             }
             (How::Prefix, None) => return Err(FailureCause::PrefixRefused),
-            (How::Instructed, _) => resume::write_to_go_on(dialect, chat, model, &resume.text),
+            (How::Instructed, _) => resume::write_to_go_on(dialect, &left(), model, &resume.text),
         };
         let written = written.map_err(|unsupported| self.cannot(&unsupported))?;
         self.undo = Undo::of(&written);

@@ -16,3 +16,6 @@ mod errors;
 mod named;
 mod probes;
 mod seams;
+mod seams_kinds;
+mod seams_manners;
+mod seams_waits;

@@ -10,14 +10,13 @@ use unbroken::route::{Choice, Route};
 use unbroken::{Failover, FailoverConfig};
 use unbroken_drill::fake_provider::{FakeConfig, FakeProvider};
 use unbroken_drill::fault::{CutKind, Fault};
+use unbroken_drill::scorekeeper::{Verdict, judge_stream_with_usage};
 use unbroken_engine::deadline::Limits;
 use unbroken_engine::fleet::RetryConfig;
 use unbroken_engine::health::HealthConfig;
-use unbroken_wire::chat::{Answer, FinishReason, StreamEvent};
 use unbroken_wire::dialects::{Dialect, Framing};
-use unbroken_wire::sse;
 
-const PROVIDERS: [&Provider; 3] =
+pub(crate) const PROVIDERS: [&Provider; 3] =
     [&providers::OPENAI_COMPATIBLE, &providers::ANTHROPIC, &providers::GEMINI];
 
 pub(crate) fn words() -> String {
@@ -30,6 +29,7 @@ pub(crate) struct World {
     pub(crate) second: FakeProvider,
     pub(crate) failover: Failover,
     pub(crate) route: Route,
+    pub(crate) headers: http::HeaderMap,
 }
 
 impl World {
@@ -67,7 +67,9 @@ impl World {
         config.fleet.health = HealthConfig { enabled: false, ..HealthConfig::default() };
         config.fleet.retry = RetryConfig { patience: Duration::ZERO, ..RetryConfig::default() };
         let failover = Failover::new(config, Arc::new(Unseen));
-        Self { first: one, second: other, failover, route: Route::in_order("r", choices, limits) }
+        let route = Route::in_order("r", choices, limits);
+        let headers = http::HeaderMap::new();
+        Self { first: one, second: other, failover, route, headers }
     }
 
     /// What the client of this dialect gets, byte for byte.
@@ -78,7 +80,7 @@ impl World {
             model_in_path: (dialect.name == "gemini").then(|| "r".to_owned()),
             stream_in_path: true,
             framing: Framing::Sse,
-            headers: http::HeaderMap::new(),
+            headers: self.headers.clone(),
             body: body.to_owned().into(),
             route: Arc::new(self.route.clone()),
         };
@@ -107,7 +109,7 @@ pub(crate) fn plain(dialect: &Dialect) -> String {
     with(dialect, "Count", "")
 }
 
-fn with(dialect: &Dialect, prompt: &str, more: &str) -> String {
+pub(crate) fn with(dialect: &Dialect, prompt: &str, more: &str) -> String {
     match dialect.name {
         "gemini" => {
             format!(r#"{{"contents":[{{"role":"user","parts":[{{"text":"{prompt}"}}]}}]{more}}}"#)
@@ -121,90 +123,29 @@ fn with(dialect: &Dialect, prompt: &str, more: &str) -> String {
     }
 }
 
-/// Reads a stream as its SDK would, and checks its grammar.
-pub(crate) fn read(dialect: &Dialect, bytes: &[u8]) -> Result<Answer, String> {
-    let mut parser = sse::Parser::new();
-    parser.push(bytes).map_err(|_| "too long")?;
-    let mut reader = (dialect.stream_reader)();
-    let mut events = Vec::new();
-    while let Some(event) = parser.next_event() {
-        reader.read(&event, &mut events)?;
-    }
-    if let Some(left) = parser.finish() {
-        return Err(format!("something is left: {}", left.data));
-    }
-    if let Some(StreamEvent::Error(error)) =
-        events.iter().find(|event| matches!(event, StreamEvent::Error(_)))
-    {
-        return Err(format!("error: {}", error.message));
-    }
-    let ended = reader.end().map_err(|_| "no end".to_owned())?;
-    let mut answer = Answer::of_events(&events);
-    answer.finish = ended.finish();
-    answer.usage = ended.usage();
-    check_grammar(dialect, &String::from_utf8(bytes.to_vec()).map_err(|e| e.to_string())?)?;
-    Ok(answer)
+/// What the strict judge says of the client's bytes; nothing may be wrong with them.
+pub(crate) fn judged(dialect: &Dialect, bytes: &[u8], case: &str) -> Verdict {
+    let verdict = judge_stream_with_usage(dialect.name, bytes, true);
+    let text = String::from_utf8_lossy(bytes);
+    assert!(verdict.broken_rules.is_empty(), "{case}: {:?}\n{text}", verdict.broken_rules);
+    verdict
 }
 
-/// One id, one beginning, one end, contiguous indices.
-fn check_grammar(dialect: &Dialect, text: &str) -> Result<(), String> {
-    let datas: Vec<serde_json::Value> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("data: "))
-        .filter(|data| *data != "[DONE]")
-        .map(|data| serde_json::from_str(data).map_err(|e| format!("{e}: {data}")))
-        .collect::<Result<_, String>>()?;
-    let distinct = |key: &str| {
-        let mut values: Vec<String> =
-            datas.iter().filter_map(|data| data.get(key)).map(ToString::to_string).collect();
-        values.sort();
-        values.dedup();
-        values
-    };
-    let mut counts = vec![];
+/// The same for an answer that is whole.
+pub(crate) fn whole(dialect: &Dialect, bytes: &[u8], case: &str) -> Verdict {
+    let verdict = judged(dialect, bytes, case);
+    let text = String::from_utf8_lossy(bytes);
+    assert!(verdict.is_whole && !verdict.is_error, "{case}: {verdict:?}\n{text}");
+    verdict
+}
+
+/// The finish reason of an answer that came to its natural end.
+pub(crate) fn natural_end(dialect: &Dialect) -> &'static str {
     match dialect.name {
-        "openai-chat" => {
-            for key in ["id", "created", "model"] {
-                counts.push((key, distinct(key).len()));
-            }
-            let roles = text.matches("\"role\":\"assistant\"").count();
-            counts.push(("role", roles));
-            counts.push(("[DONE]", text.matches("data: [DONE]").count()));
-            counts.push(("finish", text.matches("\"finish_reason\":\"").count()));
-        }
-        "gemini" => {
-            counts.push(("responseId", distinct("responseId").len()));
-            counts.push(("modelVersion", distinct("modelVersion").len()));
-            counts.push(("finish", text.matches("finishReason").count()));
-        }
-        _ => {
-            counts.push(("message_start", text.matches("event: message_start").count()));
-            counts.push(("message_stop", text.matches("event: message_stop").count()));
-            let (mut open, mut next) = (None, 0);
-            for data in &datas {
-                let index = data.get("index").and_then(serde_json::Value::as_u64);
-                match data.get("type").and_then(serde_json::Value::as_str) {
-                    Some("content_block_start") if open.is_none() && index == Some(next) => {
-                        open = index;
-                    }
-                    Some("content_block_delta") if open == index => {}
-                    Some("content_block_stop") if open == index => {
-                        open = None;
-                        next += 1;
-                    }
-                    Some(kind) if kind.starts_with("content_block") => {
-                        return Err(format!("{data} while {open:?} is open and {next} is next"));
-                    }
-                    _ => {}
-                }
-            }
-            if open.is_some() {
-                return Err("a block is left open".to_owned());
-            }
-        }
+        "openai-chat" => "stop",
+        "gemini" => "STOP",
+        _ => "end_turn",
     }
-    let wrong: Vec<_> = counts.iter().filter(|(_, count)| *count != 1).collect();
-    if wrong.is_empty() { Ok(()) } else { Err(format!("{wrong:?} in {text}")) }
 }
 
 pub(crate) fn faults(after_words: u32) -> Vec<Fault> {
@@ -235,13 +176,11 @@ async fn every_break_is_invisible_in_every_dialect_from_every_target_to_every_ot
                 let (from, to) = (first.dialect.name, second.dialect.name);
                 let case = format!("{fault:?}: {} from {from} to {to}", client.name);
                 let (status, bytes) = world.ask(client, &plain(client)).await;
-                let text = String::from_utf8_lossy(&bytes);
-                let answer = read(client, &bytes).unwrap_or_else(|e| panic!("{case}: {e}\n{text}"));
-                assert_eq!((status, answer.text()), (200, words()), "{case}");
-                assert_eq!(answer.finish, FinishReason::Stop, "{case}");
-                let usage = answer.usage.unwrap_or_else(|| panic!("{case}: no usage"));
-                assert!((50..=70).contains(&usage.output), "{case}: {usage:?}");
-                assert!(usage.input > 0, "{case}: {usage:?}");
+                let answer = whole(client, &bytes, &case);
+                assert_eq!((status, answer.text), (200, words()), "{case}");
+                assert_eq!(answer.finish.as_deref(), Some(natural_end(client)), "{case}");
+                let output = answer.output_tokens.unwrap_or_else(|| panic!("{case}: no usage"));
+                assert!((50..=70).contains(&output), "{case}: {output}");
             }
             assert_eq!(world.second.journal().len(), 3, "asked once per call");
         });

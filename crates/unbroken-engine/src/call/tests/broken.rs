@@ -241,3 +241,41 @@ fn a_finish_without_the_protocols_last_event_is_an_end() {
     assert_eq!(world.next(&mut call), Next::Completed);
     assert_eq!(world.outcome(), Outcome::Answered);
 }
+
+#[test]
+fn a_stall_is_waited_for_while_everybody_else_is_shut() {
+    let mut world = World::new(&["a", "b"]);
+    let limited = FailureCause::RateLimited { retry_after: Some(Duration::from_secs(100)) };
+    for _ in 0..2 {
+        let mut call = world.begin();
+        let (attempt, ..) = next_start(&mut world, &mut call).unwrap();
+        fail(&mut world, &mut call, attempt, CUT);
+        let Some((attempt, 1, _)) = next_start(&mut world, &mut call) else { break };
+        fail(&mut world, &mut call, attempt, limited);
+        call.handle(&mut world.fleet, Input::ClientGone, world.now);
+    }
+    let begun = world.now;
+    let (mut call, attempt) = delivering(&mut world, Delivered::Text);
+    assert_eq!(call.deadline(), Some(begun + Duration::from_secs(8)));
+    world.now += Duration::from_secs(8);
+    call.handle(&mut world.fleet, Input::Tick, world.now);
+    assert_eq!(
+        (call.next_command(), call.deadline()),
+        (None, Some(begun + Duration::from_secs(45)))
+    );
+    world.now = begun + Duration::from_secs(45);
+    call.handle(&mut world.fleet, Input::Tick, world.now);
+    assert_eq!(call.next_command(), Some(Command::Cancel { attempt }));
+}
+
+#[test]
+fn after_silence_the_answer_is_asked_for_anew() {
+    let mut world = World::new(&["a", "b"]);
+    let (mut call, first) = delivering(&mut world, Delivered::Text);
+    fail(&mut world, &mut call, first, CUT);
+    let (second, _, how) = next_start(&mut world, &mut call).unwrap();
+    assert_eq!(how, How::Instructed);
+    fail(&mut world, &mut call, second, FailureCause::EmptyAnswer);
+    let (_, _, how) = next_start(&mut world, &mut call).unwrap();
+    assert_eq!(how, How::Restart);
+}

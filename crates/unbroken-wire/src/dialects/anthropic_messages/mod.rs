@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::{ClientError, Dialect, ErrorKind, ModelRow, splice_model};
+use super::{ClientError, Dialect, ErrorKind, ModelRow, RequestError, splice_model};
+use crate::raw::Members;
 
 mod answer;
 mod model;
@@ -18,7 +19,7 @@ pub static ANTHROPIC_MESSAGES: Dialect = Dialect {
     name: "anthropic-messages",
     read_request: request::read,
     write_request: request_writer::write,
-    replace_model: splice_model,
+    replace_model,
     read_answer: answer::read,
     write_answer: answer::write,
     stream_reader: || Box::<stream_reader::Reader>::default(),
@@ -29,6 +30,42 @@ pub static ANTHROPIC_MESSAGES: Dialect = Dialect {
     write_models,
     write_model: |model| row(model).to_string().into_bytes(),
 };
+
+/// Thinking that another model began, or that broke off, has no proof, and this API refuses it when
+/// it comes back. Everything else stays byte for byte as it is.
+fn replace_model(body: &[u8], model: &str) -> Result<Vec<u8>, RequestError> {
+    let members = Members::split(body)?;
+    let messages = members.get("messages").unwrap_or_default();
+    if messages.contains("\"thinking\"")
+        && let Ok(mut messages) = serde_json::from_str::<Value>(messages)
+        && drop_unsigned(&mut messages)
+    {
+        return splice_model(&members.with("messages", &messages.to_string()), model);
+    }
+    splice_model(body, model)
+}
+
+/// Takes thinking without a signature out; `true` if there was some.
+fn drop_unsigned(messages: &mut Value) -> bool {
+    let is_unsigned = |block: &Value| {
+        let signature = block.get("signature").and_then(Value::as_str).unwrap_or_default();
+        block.get("type").and_then(Value::as_str) == Some("thinking") && signature.is_empty()
+    };
+    let mut has_dropped = false;
+    for message in messages.as_array_mut().into_iter().flatten() {
+        let Some(blocks) = message.get_mut("content").and_then(Value::as_array_mut) else {
+            continue;
+        };
+        let before = blocks.len();
+        // A message must not be empty.
+        if blocks.iter().all(is_unsigned) {
+            continue;
+        }
+        blocks.retain(|block| !is_unsigned(block));
+        has_dropped |= blocks.len() < before;
+    }
+    has_dropped
+}
 
 fn write_error(error: &ClientError) -> Vec<u8> {
     error_json(error).to_string().into_bytes()
@@ -75,4 +112,25 @@ fn row(model: &ModelRow) -> Value {
         "display_name": model.id,
         "created_at": "1970-01-01T00:00:00Z",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinking_without_its_proof_does_not_go_back() {
+        let signed = r#"{"model":"a","messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"s"},{"type":"text","text":"x"}]}], "n":1.0}"#;
+        let expected = signed.replace("\"a\"", "\"b\"");
+        assert_eq!(replace_model(signed.as_bytes(), "b").unwrap(), expected.into_bytes());
+        let unsigned = signed.replace("\"signature\":\"s\"", "\"signature\":\"\"");
+        let out = replace_model(unsigned.as_bytes(), "b").unwrap();
+        let out: Value = serde_json::from_slice(&out).unwrap();
+        let left = json!([{ "type": "text", "text": "x" }]);
+        assert_eq!(out.pointer("/messages/0/content"), Some(&left));
+        let missing = unsigned.replace(",\"signature\":\"\"", "");
+        let out = replace_model(missing.as_bytes(), "b").unwrap();
+        let out: Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(out.pointer("/messages/0/content"), Some(&left));
+    }
 }

@@ -134,7 +134,7 @@ impl StreamWriter for Writer {
         match self.framing {
             // Google's Python SDK takes a comment for broken JSON (3.6.1, seen in the acceptance
             // tests); it skips blank lines.
-            Framing::Sse => out.extend_from_slice(b"\r\n"),
+            Framing::Sse => out.extend_from_slice(b"\r\n\r\n"),
             // White space between the elements of an array means nothing.
             Framing::JsonArray if self.has_started => out.extend_from_slice(b"\n"),
             Framing::JsonArray => {}
