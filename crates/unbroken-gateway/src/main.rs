@@ -61,6 +61,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write an unbroken.toml to start from, made from the keys in the environment
+    Init(commands::init::Options),
     /// Show the targets of a running gateway, through its admin API
     Status(commands::status::Options),
     /// Check the configuration and print what it says
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
             Command::Serve { config, listen } => commands::serve::run(config, listen).await,
             Command::Demo { exit, json } => commands::demo::run(exit, json).await,
             Command::Drill { drill, list, json } => commands::drill::run(drill, list, json).await,
+            Command::Init(options) => commands::init::run(&options),
             Command::Status(options) => commands::status::run(options).await,
             Command::Check { config } => commands::check::run(config),
             Command::FakeProvider { listen, key, words } => {

@@ -5,5 +5,6 @@ mod coverage;
 pub(crate) mod demo;
 pub(crate) mod drill;
 pub(crate) mod fake_provider;
+pub(crate) mod init;
 pub(crate) mod serve;
 pub(crate) mod status;
