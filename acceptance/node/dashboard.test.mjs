@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { chromium } from "playwright-core";
 
 const BROWSER = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
-const TOKEN = "a token for the tests";
+const TOKEN = "a-token-for-the-tests";
 const skip = existsSync(BROWSER) ? false : `NO BROWSER at ${BROWSER}: THE DASHBOARD IS NOT TESTED (apt-get install chromium)`;
 if (skip) console.error(`acceptance: ${skip}`);
 const processes = [];

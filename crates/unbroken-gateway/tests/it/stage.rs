@@ -55,7 +55,7 @@ pub(crate) fn with_admin(providers: &[FakeProvider]) -> String {
 }
 
 /// What lets operators in.
-pub(crate) const TOKEN: &str = "a token for the tests";
+pub(crate) const TOKEN: &str = "a-token-for-the-tests";
 
 /// The providers of a configuration, by name.
 pub(crate) fn providers_named(names: &[&str], providers: &[FakeProvider]) -> String {
