@@ -12,6 +12,9 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that wait to be written take no more than this, in bytes.
 const WAITING_MAX: usize = 4 << 20;
+/// Lines are gathered this long before they are written: a thread that is woken for each costs
+/// more than the line.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long the end of the program waits for a reader that stands still.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
 
@@ -67,10 +70,10 @@ impl Shared {
         let mut waiting = self.lock();
         waiting.is_writing = false;
         self.written.notify_all();
-        let mut waiting = self
-            .came
-            .wait_while(waiting, |waiting| waiting.bytes.is_empty())
-            .unwrap_or_else(PoisonError::into_inner);
+        let came = self.came.wait_while(waiting, |waiting| waiting.bytes.is_empty());
+        drop(came);
+        std::thread::sleep(GATHER);
+        let mut waiting = self.lock();
         std::mem::swap(&mut waiting.bytes, batch);
         waiting.is_writing = true;
     }
