@@ -33,6 +33,14 @@ pub struct Scorecard {
     pub first_token_p50_ms: u64,
     /// The same for the slowest in a hundred.
     pub first_token_p99_ms: u64,
+    /// The slowest answer to its end, in milliseconds.
+    pub done_ms: u64,
+    /// The models that answers named, in the order of their first answer.
+    pub models: Vec<String>,
+    /// What clients were told instead of an answer, status first; each once.
+    pub refusals: Vec<(u16, String)>,
+    /// When each target was asked, in milliseconds.
+    pub attempts: Vec<Vec<u64>>,
     /// Whether every line of the scenario's `[expect]` held.
     pub passed: bool,
     /// The lines that did not hold.
@@ -57,6 +65,7 @@ impl Scorecard {
         at_most("repeated_words", self.repeated_words as f64, repeated);
         at_most("corrupt", self.corrupt as f64, Some(0.0));
         at_most("detect_ms", ms(self.detect_ms), expect.detect_ms_max);
+        at_most("done_ms", self.done_ms as f64, expect.done_ms_max);
         at_most("recover_ms", ms(self.recover_ms), expect.recover_ms_max);
         at_most(
             "first_token_p99_ms",
@@ -68,10 +77,23 @@ impl Scorecard {
                 failures.push(format!("{name} is {value}, at least {limit} was expected"));
             }
         };
-        at_least("calls", self.calls as f64, Some(1.0));
+        at_least("calls", self.calls as f64, Some(expect.calls_min.unwrap_or(1.0)));
         at_least("failed_calls", self.failed_calls as f64, expect.failed_calls_min);
         at_least("rescued_calls", self.rescued_calls as f64, expect.rescued_calls_min);
         at_least("broken_streams", self.broken_streams as f64, expect.broken_streams_min);
+        if let Some(models) = expect.models.as_ref().filter(|models| **models != self.models) {
+            failures.push(format!("models are {:?}, {models:?} were expected", self.models));
+        }
+        if let Some((status, part)) = &expect.refused {
+            let is_right =
+                |told: &(u16, String)| told.0 == *status && told.1.contains(part.as_str());
+            if self.refusals.is_empty() || !self.refusals.iter().all(is_right) {
+                let told = format!("refusals are {:?}", self.refusals);
+                failures.push(format!("{told}, {status} with \"{part}\" was expected"));
+            }
+        }
+        let attempts = expect.attempts.iter().flat_map(|expect| expect.failures(&self.attempts));
+        failures.extend(attempts);
         self.passed = failures.is_empty();
         self.failures = failures;
     }
@@ -93,6 +115,7 @@ impl fmt::Display for Scorecard {
                 "first token, median / p99",
                 format!("{} / {} ms", self.first_token_p50_ms, self.first_token_p99_ms),
             ),
+            ("slowest answer", format!("{} ms", self.done_ms)),
         ];
         for (name, value) in rows {
             writeln!(f, "  {name:<30} {value:>14}")?;

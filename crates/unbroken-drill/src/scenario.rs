@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::fake_provider::Manner;
 use crate::fault::Fault;
+
+mod expect;
+
+pub use expect::{AttemptsExpect, Expect};
 
 /// The scenarios that come with the program, by name. The test `every_drill_is_listed` compares
 /// them with the folder `drills/`.
@@ -28,6 +33,25 @@ pub const DRILLS: &[(&str, &str)] = &[
     ("overloaded", include_str!("../../../drills/overloaded.toml")),
     ("partial-30", include_str!("../../../drills/partial-30.toml")),
     ("rate-limit", include_str!("../../../drills/rate-limit.toml")),
+    ("referee-broken-chunk", include_str!("../../../drills/referee-broken-chunk.toml")),
+    ("referee-content-policy", include_str!("../../../drills/referee-content-policy.toml")),
+    ("referee-context-length", include_str!("../../../drills/referee-context-length.toml")),
+    ("referee-cut", include_str!("../../../drills/referee-cut.toml")),
+    ("referee-named-fallback", include_str!("../../../drills/referee-named-fallback.toml")),
+    ("referee-no-done", include_str!("../../../drills/referee-no-done.toml")),
+    ("referee-one-500", include_str!("../../../drills/referee-one-500.toml")),
+    ("referee-prefill-refused", include_str!("../../../drills/referee-prefill-refused.toml")),
+    (
+        "referee-rate-limit-for-ever",
+        include_str!("../../../drills/referee-rate-limit-for-ever.toml"),
+    ),
+    ("referee-rate-limit-once", include_str!("../../../drills/referee-rate-limit-once.toml")),
+    ("referee-recovery", include_str!("../../../drills/referee-recovery.toml")),
+    ("referee-reset-once", include_str!("../../../drills/referee-reset-once.toml")),
+    ("referee-silence", include_str!("../../../drills/referee-silence.toml")),
+    ("referee-slow-first-token", include_str!("../../../drills/referee-slow-first-token.toml")),
+    ("referee-stall", include_str!("../../../drills/referee-stall.toml")),
+    ("referee-unavailable", include_str!("../../../drills/referee-unavailable.toml")),
     ("reset", include_str!("../../../drills/reset.toml")),
     ("silent-truncation", include_str!("../../../drills/silent-truncation.toml")),
     ("tls-failure", include_str!("../../../drills/tls-failure.toml")),
@@ -49,12 +73,40 @@ pub struct Scenario {
     pub stream: bool,
     /// The clients' dialect: `openai-chat`, `anthropic-messages` or `gemini`.
     pub dialect: String,
+    /// Who can answer.
+    pub stage: StageKind,
     /// What goes wrong, in the order of the file.
     pub faults: Vec<Timed>,
+    /// How targets speak, if not as usual: 0 is the first one.
+    pub manners: Vec<(usize, Manner)>,
     /// What must hold.
     pub expect: Expect,
+    /// What must hold if clients ask for whole answers instead of streams, if that can be played.
+    pub expect_whole: Option<Expect>,
     /// Tables of the gateway's configuration, such as `[breaker]`, as TOML.
     pub settings: String,
+}
+
+/// Who can answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageKind {
+    /// Three providers, one per dialect.
+    #[default]
+    Three,
+    /// Two models, `first` and `second`, of one provider at one address, in Chat Completions.
+    Shared,
+}
+
+impl StageKind {
+    /// How many targets there are.
+    #[must_use]
+    pub const fn targets(self) -> usize {
+        match self {
+            Self::Three => 3,
+            Self::Shared => 2,
+        }
+    }
 }
 
 /// A fault and when it strikes.
@@ -72,24 +124,6 @@ pub struct Timed {
     pub times: Option<u32>,
     /// What.
     pub fault: Fault,
-}
-
-/// What must hold at the end. Lost and repeated words are never expected.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "named as the fields of the scorecard, which says what they are")]
-pub struct Expect {
-    pub failed_calls_max: Option<f64>,
-    pub failed_calls_min: Option<f64>,
-    pub rescued_calls_min: Option<f64>,
-    pub broken_streams_max: Option<f64>,
-    pub broken_streams_min: Option<f64>,
-    pub attempts_per_call_max: Option<f64>,
-    pub lost_words_max: Option<f64>,
-    pub repeated_words_max: Option<f64>,
-    pub detect_ms_max: Option<f64>,
-    pub recover_ms_max: Option<f64>,
-    pub first_token_p99_ms_max: Option<f64>,
 }
 
 /// Why a file is no scenario.
@@ -117,9 +151,14 @@ struct File {
     #[serde(default = "chat")]
     dialect: String,
     #[serde(default)]
+    stage: StageKind,
+    #[serde(default)]
     fault: Vec<toml::Table>,
     #[serde(default)]
+    manner: Vec<toml::Table>,
+    #[serde(default)]
     expect: Expect,
+    expect_whole: Option<Expect>,
     #[serde(default)]
     settings: toml::Table,
 }
@@ -149,6 +188,8 @@ impl Scenario {
             let fault = timed(table);
             faults.push(fault.map_err(|what| wrong(format!("fault {}: {what}", number + 1)))?);
         }
+        let manners = file.manner.into_iter().map(manner);
+        let manners = manners.collect::<Result<_, _>>().map_err(wrong)?;
         if !(0.1..=200.0).contains(&file.rate) {
             return Err(wrong(format!(
                 "rate = {}: expected 0.1 to 200 calls per second",
@@ -162,10 +203,20 @@ impl Scenario {
             rate: file.rate,
             stream: file.stream,
             dialect: file.dialect,
+            stage: file.stage,
             faults,
+            manners,
             expect: file.expect,
+            expect_whole: file.expect_whole,
             settings: file.settings.to_string(),
         })
+    }
+
+    /// The same, with clients that ask for whole answers; `None` if that is not to be played.
+    #[must_use]
+    pub fn whole(&self) -> Option<Self> {
+        let expect = self.expect_whole.clone()?;
+        Some(Self { stream: false, expect, expect_whole: None, ..self.clone() })
     }
 
     /// A scenario that comes with the program.
@@ -190,14 +241,7 @@ fn timed(mut table: toml::Table) -> Result<Timed, String> {
     };
     let at = text("at")?.ok_or("`at` is missing")?;
     let length = text("for")?;
-    let target = match text("target")?.as_deref() {
-        Some("first") | None => 0,
-        Some("second") => 1,
-        Some("third") => 2,
-        Some(other) => {
-            return Err(format!("target = \"{other}\": expected first, second or third"));
-        }
-    };
+    let target = target(text("target")?.as_deref())?;
     let share = match table.remove("share") {
         Some(toml::Value::Float(share)) if (0.0..=1.0).contains(&share) => share,
         Some(other) => return Err(format!("share = {other}: expected 0.0 to 1.0")),
@@ -218,6 +262,22 @@ fn timed(mut table: toml::Table) -> Result<Timed, String> {
         times: times.transpose()?,
         fault,
     })
+}
+
+fn manner(mut table: toml::Table) -> Result<(usize, Manner), String> {
+    let named = table.remove("target");
+    let target = target(named.as_ref().and_then(toml::Value::as_str))?;
+    let manner = table.try_into().map_err(|error| format!("manner: {error}"))?;
+    Ok((target, manner))
+}
+
+fn target(name: Option<&str>) -> Result<usize, String> {
+    match name {
+        Some("first") | None => Ok(0),
+        Some("second") => Ok(1),
+        Some("third") => Ok(2),
+        Some(other) => Err(format!("target = \"{other}\": expected first, second or third")),
+    }
 }
 
 /// `250ms`, `10s`, `2m`; at most an hour.
@@ -252,7 +312,7 @@ mod tests {
         for name in listed {
             let scenario = Scenario::built_in(name).unwrap();
             assert!(!scenario.title.is_empty() && !scenario.proves.is_empty(), "{name}");
-            assert!(scenario.length <= Duration::from_secs(60), "{name} is quick");
+            assert!(scenario.length <= Duration::from_secs(80), "{name} is quick");
         }
     }
 
@@ -266,6 +326,8 @@ mod tests {
             (&format!("{fault}do = 'reset'\nafter_words = 3"), "unknown field `after_words`"),
             (&format!("{fault}do = 'reset'\ntarget = 'tenth'"), "expected first, second or third"),
             (&format!("{fault}do = 'reset'\nshare = 2.0"), "expected 0.0 to 1.0"),
+            (&format!("{fault}do = 'reset'\n[[manner]]\nsays = 'no'"), "unknown variant `no`"),
+            (&format!("{fault}do = 'reset'\n[[expect.attempts]]\nmax = 1\nx = 2"), "unknown field"),
         ] {
             let error = Scenario::read("x", source).unwrap_err().to_string();
             assert!(error.contains(part), "{source}: {error}");

@@ -19,7 +19,7 @@ use unbroken_engine::time::Timestamp;
 
 use crate::fault::Fault;
 use crate::report::Scorecard;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, StageKind};
 
 mod play;
 pub(crate) mod settings;
@@ -40,15 +40,17 @@ const LIVENESS_CALLS: usize = 60;
 pub fn simulate(scenario: &Scenario, seed: u64) -> Result<Scorecard, String> {
     let (config, limits) = settings::read(&scenario.settings)?;
     let mut fleet = Fleet::new(config, seed);
-    let targets = ["first", "second", "third"].map(|name| {
+    let targets = labels(scenario.stage).iter().map(|label| {
+        let (endpoint, model) = label.split_once('/').unwrap_or_default();
         let spec = TargetSpec {
-            label: format!("{name}/m").into(),
-            endpoint: name.into(),
-            model: "m".into(),
-            key: name.into(),
+            label: (*label).into(),
+            endpoint: endpoint.into(),
+            model: model.into(),
+            key: endpoint.into(),
         };
         fleet.target(&spec, Timestamp::ZERO)
     });
+    let targets: Vec<TargetId> = targets.collect();
     let mut simulation = Simulation {
         scenario,
         fleet,
@@ -62,16 +64,25 @@ pub fn simulate(scenario: &Scenario, seed: u64) -> Result<Scorecard, String> {
         calls: Vec::new(),
         random: Random::seeded(seed.wrapping_add(1)),
         struck: vec![0; scenario.faults.len()],
+        attempts: vec![Vec::new(); labels(scenario.stage).len()],
         detected: None,
         recovered: None,
     };
     simulation.run().map_err(|what| format!("seed {seed}: {what}"))
 }
 
+/// The targets of a stage, as `endpoint/model`.
+const fn labels(stage: StageKind) -> &'static [&'static str] {
+    match stage {
+        StageKind::Three => &["first/m", "second/m", "third/m"],
+        StageKind::Shared => &["first/first", "first/second"],
+    }
+}
+
 struct Simulation<'a> {
     scenario: &'a Scenario,
     fleet: Fleet,
-    targets: [TargetId; 3],
+    targets: Vec<TargetId>,
     limits: Limits,
     max_attempts: u32,
     health_timeout: Duration,
@@ -83,6 +94,8 @@ struct Simulation<'a> {
     random: Random,
     /// How often each fault has struck.
     struck: Vec<u32>,
+    /// When each target was asked, in milliseconds.
+    attempts: Vec<Vec<u64>>,
     detected: Option<Duration>,
     recovered: Option<Duration>,
 }
@@ -101,12 +114,16 @@ struct Simulated {
     begun: Timestamp,
     first_content: Option<Timestamp>,
     relayed: Option<AttemptId>,
+    first_relayed: Option<AttemptId>,
     /// Attempts whose provider sent the protocol's own end.
     ended: Vec<AttemptId>,
     /// Attempts whose provider failed, or which were given up.
     failed: Vec<AttemptId>,
     starts: u32,
+    /// Which targets were asked, by attempt.
+    asked: Vec<TargetId>,
     end: Option<End>,
+    done: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +131,20 @@ enum End {
     Answered,
     Broken,
     Refused,
+    /// A provider's own words.
+    Told,
+}
+
+impl Simulated {
+    fn done_ms(&self) -> u64 {
+        self.done.map_or(0, |done| done.since(self.begun).as_millis() as u64)
+    }
+
+    /// Who gave the first content.
+    fn answered_by(&self) -> Option<TargetId> {
+        let AttemptId(number) = self.first_relayed?;
+        self.asked.get(usize::try_from(number).ok()?.checked_sub(1)?).copied()
+    }
 }
 
 impl Simulation<'_> {
@@ -169,8 +200,9 @@ impl Simulation<'_> {
                 Ok(())
             }
             Step::HealthResult { target, health } => {
-                let name = ["first", "second", "third"].get(target).copied().unwrap_or_default();
-                self.fleet.health_checked(&name.into(), health, self.now);
+                let label = labels(self.scenario.stage).get(target).copied().unwrap_or_default();
+                let (endpoint, _) = label.split_once('/').unwrap_or_default();
+                self.fleet.health_checked(&endpoint.into(), health, self.now);
                 Ok(())
             }
         }
@@ -189,10 +221,13 @@ impl Simulation<'_> {
             begun: self.now,
             first_content: None,
             relayed: None,
+            first_relayed: None,
             ended: Vec::new(),
             failed: Vec::new(),
             starts: 0,
+            asked: Vec::new(),
             end: None,
+            done: None,
         });
         self.perform(self.calls.len() - 1)
     }
@@ -231,6 +266,7 @@ impl Simulation<'_> {
                     if simulated.starts > self.max_attempts + 3 {
                         return wrong("more attempts than the ceiling");
                     }
+                    simulated.asked.push(target);
                     self.start(index, attempt, target);
                 }
                 Command::Relay { attempt } => {
@@ -239,6 +275,7 @@ impl Simulation<'_> {
                     }
                     simulated.relayed = Some(attempt);
                     simulated.first_content.get_or_insert(self.now);
+                    simulated.first_relayed.get_or_insert(attempt);
                 }
                 Command::Cancel { attempt } => simulated.failed.push(attempt),
                 Command::Complete { attempt } => {
@@ -252,9 +289,16 @@ impl Simulation<'_> {
                     if is_broken != simulated.first_content.is_some() {
                         return wrong("broken without content, or refused after it");
                     }
-                    simulated.end = Some(if is_broken { End::Broken } else { End::Refused });
+                    simulated.end = Some(match failure {
+                        Failure::Broken { .. } => End::Broken,
+                        Failure::Tell { .. } => End::Told,
+                        Failure::Exhausted { .. } => End::Refused,
+                    });
                 }
             }
+        }
+        if let Some(simulated) = self.calls.get_mut(index).filter(|call| call.end.is_some()) {
+            simulated.done.get_or_insert(self.now);
         }
         self.after(index)
     }
@@ -277,12 +321,15 @@ impl Simulation<'_> {
         let next = loop {
             match self.fleet.next_health_check(self.now) {
                 Ok(name) => {
-                    let target = ["first", "second", "third"].iter().position(|n| *n == &*name);
+                    let is_of = |label: &&str| label.split('/').next() == Some(&*name);
+                    let target = labels(self.scenario.stage).iter().position(is_of);
                     let target = target.unwrap_or_default();
-                    let is_gone = matches!(
-                        self.active(target),
-                        Some(Fault::Refuse | Fault::Reset | Fault::Close | Fault::BlackHole)
-                    );
+                    // What ails one model of two does not ail their provider.
+                    let is_gone = self.scenario.stage == StageKind::Three
+                        && matches!(
+                            self.active(target),
+                            Some(Fault::Refuse | Fault::Reset | Fault::Close | Fault::BlackHole)
+                        );
                     let health = if is_gone { Health::Ill } else { Health::Well };
                     let timeout = self.health_timeout;
                     let wait = if is_gone { timeout } else { Duration::from_millis(2) };
@@ -304,7 +351,8 @@ impl Simulation<'_> {
         let first = self.scenario.faults.first();
         let struck = first.map(|fault| Timestamp::ZERO + fault.at);
         let healed = first.and_then(|fault| Some(Timestamp::ZERO + fault.at + fault.length?));
-        let name = first.and_then(|fault| ["first/m", "second/m", "third/m"].get(fault.target));
+        let labels = labels(self.scenario.stage);
+        let name = first.and_then(|fault| labels.get(fault.target));
         while let Some(event) = self.fleet.next_event() {
             let is_detection = match &event {
                 EngineEvent::BreakerChanged { change, .. } => change.to == "open",
@@ -357,10 +405,40 @@ impl Simulation<'_> {
             recover_ms: millis(self.recovered),
             first_token_p50_ms: quantile(50),
             first_token_p99_ms: quantile(99),
+            done_ms: calls.iter().map(Simulated::done_ms).max().unwrap_or_default(),
+            models: self.models(calls),
+            refusals: self.refusals(calls),
+            attempts: self.attempts.clone(),
             ..Scorecard::default()
         };
         card.judge(&self.scenario.expect);
         card
+    }
+
+    /// The models that answers name: those of the first attempt whose content was relayed.
+    fn models(&self, calls: &[Simulated]) -> Vec<String> {
+        let labels = labels(self.scenario.stage);
+        let mut answered: Vec<&Simulated> =
+            calls.iter().filter(|call| call.end == Some(End::Answered)).collect();
+        answered.sort_by_key(|call| call.done);
+        let mut models = Vec::new();
+        for target in answered.iter().filter_map(|call| call.answered_by()) {
+            let place = self.targets.iter().position(|known| *known == target);
+            let label = place.and_then(|place| labels.get(place)).copied().unwrap_or_default();
+            let (_, model) = label.split_once('/').unwrap_or_default();
+            if !models.iter().any(|known| known == model) {
+                models.push(model.to_owned());
+            }
+        }
+        models
+    }
+
+    /// What clients are told: nobody speaks here, so the scenario's own words stand for the
+    /// status that the engine chose.
+    fn refusals(&self, calls: &[Simulated]) -> Vec<(u16, String)> {
+        let is_told = calls.iter().any(|call| call.end == Some(End::Told));
+        let said = self.scenario.expect.refused.as_ref().map(|(_, said)| said.clone());
+        if is_told { vec![(400, said.unwrap_or_default())] } else { Vec::new() }
     }
 
     /// Everything has been well for twenty minutes.

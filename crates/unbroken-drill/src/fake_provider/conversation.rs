@@ -32,8 +32,8 @@ pub(super) struct Heard {
 pub(super) enum Begun {
     /// An assistant's message stands at the end.
     Prefill { text: String, is_declared: bool },
-    /// A user's message asks to go on after this text.
-    Asked { text: String },
+    /// A user's message asks to go on after this text, and to say its end once more.
+    Asked { text: String, repeated: String },
 }
 
 /// Reads a conversation from its end.
@@ -47,11 +47,14 @@ pub(super) fn hear(turns: &[Turn]) -> Heard {
             begun: Some(Begun::Prefill { text: last.text.clone(), is_declared: last.is_prefix }),
         },
         [before @ .., answer, last] if is_plea(last) && answer.role == Role::Model => {
-            Heard { wish: wish_of(before), begun: Some(Begun::Asked { text: answer.text.clone() }) }
+            let text = answer.text.clone();
+            let repeated = repeated(&text, &last.text).to_owned();
+            Heard { wish: wish_of(before), begun: Some(Begun::Asked { text, repeated }) }
         }
         [before @ .., last] if is_plea(last) => Heard {
             wish: wish_of(before),
-            begun: quoted(&last.text).map(|text| Begun::Asked { text: text.to_owned() }),
+            begun: quoted(&last.text)
+                .map(|text| Begun::Asked { text: text.to_owned(), repeated: String::new() }),
         },
         turns => Heard { wish: wish_of(turns), begun: None },
     }
@@ -73,6 +76,16 @@ fn quoted(text: &str) -> Option<&str> {
     after.rsplit_once(">>>").map(|(quoted, _)| quoted)
 }
 
+/// The end of the answer that the plea quotes, if it asks to begin with it.
+fn repeated<'a>(answer: &'a str, plea: &str) -> &'a str {
+    if !plea.contains("repeating exactly") {
+        return "";
+    }
+    let starts = answer.char_indices().map(|(start, _)| answer.get(start..).unwrap_or_default());
+    let mut tails = starts.filter(|tail| plea.contains(&format!("\n\n{tail}\n\n")));
+    tails.next().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,7 +101,10 @@ mod tests {
     fn a_conversation_is_heard_from_its_end() {
         use Role::{Model, Result, User};
         let wish = |text: &str| Some(text.to_owned());
-        let asked = |text: &str| Some(Begun::Asked { text: text.to_owned() });
+        let asked = |text: &str, repeated: &str| {
+            Some(Begun::Asked { text: text.to_owned(), repeated: repeated.to_owned() })
+        };
+        let repeating = "It was cut off. It ended:\n\nb w2\n\nContinue by repeating exactly these.";
         let prefill = Some(Begun::Prefill { text: "w1 w2".to_owned(), is_declared: false });
         for (turns, heard) in [
             (vec![turn(User, "hi")], Heard { wish: wish("hi"), begun: None }),
@@ -98,11 +114,15 @@ mod tests {
             ),
             (
                 vec![turn(User, "hi"), turn(Model, "w1 w2"), turn(User, PLEA)],
-                Heard { wish: wish("hi"), begun: asked("w1 w2") },
+                Heard { wish: wish("hi"), begun: asked("w1 w2", "") },
+            ),
+            (
+                vec![turn(User, "hi"), turn(Model, "w1 b w2"), turn(User, repeating)],
+                Heard { wish: wish("hi"), begun: asked("w1 b w2", "b w2") },
             ),
             (
                 vec![turn(User, "hi"), turn(User, PLEA)],
-                Heard { wish: wish("hi"), begun: asked("w2") },
+                Heard { wish: wish("hi"), begun: asked("w2", "") },
             ),
             (
                 vec![turn(User, "hi"), turn(Model, "w1"), turn(User, "please continue the story")],

@@ -87,9 +87,12 @@ pub enum Prefill {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Continues {
-    /// It goes on after the last character.
+    /// It does as it is told: it says the end once more if asked to, and goes on after the last
+    /// character.
     #[default]
     Exact,
+    /// It goes on after the last character, whatever else it is told.
+    Straight,
     /// It answers anew, from the start.
     Restart,
     /// It says that it will go on, and then does.

@@ -263,6 +263,12 @@ impl FakeProvider {
         self.state.inner().connections
     }
 
+    /// How many requests have named this model.
+    #[must_use]
+    pub fn journal_of(&self, model: &str) -> usize {
+        self.state.inner().journal.iter().rev().take(10_000).filter(|e| e.model == model).count()
+    }
+
     /// What has arrived, in its order.
     #[must_use]
     pub fn journal(&self) -> Vec<Entry> {

@@ -163,6 +163,9 @@ impl Player {
 
     /// Sleeps, unless the client leaves meanwhile.
     async fn sleep(&self, to: &mpsc::Sender<Piece>, wait: Duration) -> Option<()> {
+        if wait.is_zero() {
+            return Some(());
+        }
         tokio::select! {
             () = to.closed() => None,
             () = tokio::time::sleep(wait) => Some(()),

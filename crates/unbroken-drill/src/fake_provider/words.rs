@@ -64,16 +64,22 @@ pub(super) fn decide(asked: &Asked, manner: &Manner, words: u32) -> Content {
         None => return limited(whole, asked),
         // A declared or natural prefill goes on; the others answer anew.
         Some(Begun::Prefill { text, .. }) => (true, text),
-        Some(Begun::Asked { text }) => (manner.continues != Continues::Restart, text),
+        Some(Begun::Asked { text, .. }) => (manner.continues != Continues::Restart, text),
     };
     let mut rest = whole;
     if let (true, Some(text)) = (is_continued, after(&rest.text, begun)) {
         rest.text = text;
-        if matches!(asked.begun, Some(Begun::Prefill { .. })) {
-            rest.thinking.clear();
-        } else if manner.continues == Continues::Preamble {
-            let preamble = ["Sure", ", I", " will", " continue", ":\n\n"].map(ToOwned::to_owned);
-            rest.text.splice(0..0, preamble);
+        match (&asked.begun, manner.continues) {
+            (Some(Begun::Asked { repeated, .. }), Continues::Exact) => {
+                rest.text.splice(0..0, pieces(repeated, 6));
+            }
+            (Some(Begun::Asked { .. }), Continues::Preamble) => {
+                let preamble =
+                    ["Sure", ", I", " will", " continue", ":\n\n"].map(ToOwned::to_owned);
+                rest.text.splice(0..0, preamble);
+            }
+            (Some(Begun::Asked { .. }), Continues::Straight | Continues::Restart) => {}
+            (Some(Begun::Prefill { .. }) | None, _) => rest.thinking.clear(),
         }
     }
     limited(rest, asked)
@@ -237,7 +243,7 @@ mod tests {
     }
 
     fn asked(text: &str) -> Asked {
-        begun(Begun::Asked { text: text.to_owned() })
+        begun(Begun::Asked { text: text.to_owned(), repeated: String::new() })
     }
 
     #[test]
@@ -263,6 +269,10 @@ mod tests {
         assert_eq!(text_of(&asked("w1 w2"), &manner(Continues::Preamble)), preamble);
         assert_eq!(text_of(&asked(" w3"), &exact), " w4 w5 w6", "only the end is quoted");
         assert_eq!(text_of(&asked("nonsense"), &exact), "w1 w2 w3 w4 w5 w6");
+        let (text, repeated) = ("w1 w2 w3".to_owned(), "w2 w3".to_owned());
+        let told = begun(Begun::Asked { text, repeated });
+        assert_eq!(text_of(&told, &exact), "w2 w3 w4 w5 w6", "as it was told");
+        assert_eq!(text_of(&told, &manner(Continues::Straight)), " w4 w5 w6", "more or less");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use unbroken_engine::call::{AttemptId, Input};
 use unbroken_engine::cause::{FailureCause, Limitation, Unreachable};
 use unbroken_engine::resume::Flow;
 use unbroken_engine::target::TargetId;
+use unbroken_engine::time::Timestamp;
 
 use super::{Simulation, Step};
 use crate::fault::{BodyKind, Fault};
@@ -16,6 +17,8 @@ const GAP: Duration = Duration::from_millis(2);
 const WORDS: u32 = 60;
 /// Words are told to the engine this often at most.
 const HEARD_EVERY: Duration = Duration::from_secs(2);
+/// Attempts are counted until the first call of the time in which everything is well.
+const AFTER: Duration = Duration::from_secs(4);
 /// A connection, and a refusal.
 const CONNECT: Duration = Duration::from_millis(1);
 const REPLY: Duration = Duration::from_millis(2);
@@ -23,7 +26,7 @@ const REPLY: Duration = Duration::from_millis(2);
 impl Simulation<'_> {
     /// The fault that is set for a target now.
     pub(super) fn active(&self, target: usize) -> Option<Fault> {
-        let now = self.now.since(unbroken_engine::time::Timestamp::ZERO);
+        let now = self.now.since(Timestamp::ZERO);
         let is_active = |fault: &&crate::scenario::Timed| {
             fault.target == target
                 && fault.at <= now
@@ -57,6 +60,12 @@ impl Simulation<'_> {
     /// Plays one attempt.
     pub(super) fn start(&mut self, call: usize, attempt: AttemptId, target: TargetId) {
         let target = self.targets.iter().position(|known| *known == target).unwrap_or_default();
+        let at_ms = self.now.since(Timestamp::ZERO).as_millis() as u64;
+        if self.now.since(Timestamp::ZERO) <= self.scenario.length + AFTER
+            && let Some(attempts) = self.attempts.get_mut(target)
+        {
+            attempts.push(at_ms);
+        }
         let mut playing = Playing { attempt, late: Duration::ZERO, steps: Vec::new() };
         match self.strike(target) {
             None => playing.answer(FIRST_TOKEN, GAP, self.scenario.stream),

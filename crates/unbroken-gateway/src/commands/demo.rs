@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use unbroken_drill::report::Scorecard;
-use unbroken_drill::scenario::{Scenario, Timed};
+use unbroken_drill::scenario::{Scenario, StageKind, Timed};
 
 use crate::commands::serve::stop_signal;
 use crate::config::Environment;
@@ -89,7 +89,10 @@ impl Show {
             return;
         }
         print(&format!("\n  {}\n", self.paint("1", &scenario.title)));
-        let dialects = ["OpenAI", "Anthropic", "Gemini"];
+        let dialects = match scenario.stage {
+            StageKind::Three => &["OpenAI", "Anthropic", "Gemini"][..],
+            StageKind::Shared => &["OpenAI", "OpenAI"],
+        };
         for ((target, dialect), colour) in TARGETS.iter().zip(dialects).zip(COLOURS) {
             let mark = self.paint(colour, Self::mark(target));
             print(&format!("  {mark}  answered by {target}, which speaks {dialect}'s dialect"));
@@ -150,13 +153,14 @@ impl Show {
             self.line = Some(half_second);
             write(&format!("{lead}  {} ", self.paint("2", &format!("{seconds:>4.1} s"))));
         }
-        let name = call.target.split('/').next().unwrap_or_default();
+        let (name, model) = call.target.split_once('/').unwrap_or_default();
+        let name = if TARGETS.contains(&model) { model } else { name };
         let place = TARGETS.iter().position(|target| *target == name).unwrap_or(0);
         let mark = match &call.ending {
             Ending::Whole { lost: 0, repeated: 0 } => {
                 self.paint(COLOURS.get(place).copied().unwrap_or("0"), Self::mark(name))
             }
-            Ending::Whole { .. } | Ending::Broken | Ending::Refused(_) | Ending::Corrupt(_) => {
+            Ending::Whole { .. } | Ending::Broken | Ending::Refused(..) | Ending::Corrupt(_) => {
                 self.paint("1;31", "\u{2717}")
             }
         };

@@ -6,20 +6,24 @@ use bytes::Bytes;
 use http::{HeaderValue, Request};
 use unbroken::http::{HttpClient, HttpConfig, Progress};
 use unbroken_drill::scenario::Scenario;
-use unbroken_drill::scorekeeper::{Verdict, judge_stream, judge_whole};
+use unbroken_drill::scorekeeper::{Verdict, judge_stream_with_usage, judge_whole};
 
 use super::{WORDS, body};
 
 /// A client gives up after this long.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// What became of one call.
 #[derive(Clone, Debug)]
 pub(crate) struct Called {
     /// The target that answered, as the answer says.
     pub(crate) target: String,
-    /// Milliseconds to the first content.
+    /// The model that the answer names.
+    pub(crate) model: Option<String>,
+    /// Milliseconds to the first bytes.
     pub(crate) first_ms: Option<u64>,
+    /// Milliseconds to the end.
+    pub(crate) done_ms: u64,
     /// How it ended.
     pub(crate) ending: Ending,
 }
@@ -36,8 +40,8 @@ pub(crate) enum Ending {
     },
     /// Content, and then an honest error.
     Broken,
-    /// An error instead of an answer.
-    Refused(u16),
+    /// An error instead of an answer: its status, and what it says.
+    Refused(u16, String),
     /// Something that the dialect does not allow.
     Corrupt(String),
 }
@@ -52,28 +56,30 @@ struct Received {
 
 /// Makes one call.
 pub(super) async fn call(url: String, scenario: Scenario) -> Called {
+    let start = tokio::time::Instant::now();
     let received = tokio::time::timeout(PATIENCE, receive(&url, &scenario)).await;
+    let done_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     let Ok(received) = received else {
-        let ending = Ending::Refused(0);
-        return Called { target: String::new(), first_ms: None, ending };
+        let ending = Ending::Refused(0, "no answer".to_owned());
+        return Called { target: String::new(), model: None, first_ms: None, done_ms, ending };
     };
-    let ending = judge(&scenario, &received);
+    let verdict = if scenario.stream && received.status == 200 {
+        judge_stream_with_usage(&scenario.dialect, &received.bytes, true)
+    } else {
+        judge_whole(&scenario.dialect, &received.bytes)
+    };
+    let ending = ending(&received, &verdict);
     let Received { target, first_ms, .. } = received;
-    Called { target, first_ms, ending }
+    Called { target, model: verdict.model, first_ms, done_ms, ending }
 }
 
-fn judge(scenario: &Scenario, received: &Received) -> Ending {
+fn ending(received: &Received, verdict: &Verdict) -> Ending {
     if received.status != 200 {
-        return Ending::Refused(received.status);
+        return Ending::Refused(received.status, verdict.error.clone().unwrap_or_default());
     }
     if !received.is_complete {
         return Ending::Corrupt("the connection broke".to_owned());
     }
-    let verdict: Verdict = if scenario.stream {
-        judge_stream(&scenario.dialect, &received.bytes)
-    } else {
-        judge_whole(&scenario.dialect, &received.bytes)
-    };
     match (verdict.corrupt.clone(), verdict.is_whole, verdict.is_error) {
         (Some(rule), _, _) => Ending::Corrupt(rule),
         (None, _, true) => Ending::Broken,

@@ -10,7 +10,7 @@ use unbroken::Clock;
 use unbroken::http::{HttpConfig, Resolve, Resolving};
 use unbroken_drill::fake_provider::{Armed, FakeConfig, FakeName, FakeProvider};
 use unbroken_drill::report::Scorecard;
-use unbroken_drill::scenario::{Scenario, Timed};
+use unbroken_drill::scenario::{Scenario, StageKind, Timed};
 
 use crate::config::{Environment, Plan};
 use crate::log::{All, Log};
@@ -30,12 +30,15 @@ pub(crate) const TARGETS: [&str; 3] = ["first", "second", "third"];
 /// Words per answer.
 const WORDS: u32 = 60;
 /// Clients wait this long for the last answers.
-const LAST_ANSWERS: Duration = Duration::from_secs(30);
+const LAST_ANSWERS: Duration = Duration::from_secs(100);
+/// So many different refusals are kept.
+const REFUSALS_MAX: usize = 8;
 
 /// A stage: providers and a gateway that serves them.
 pub(crate) struct Stage {
     pub(crate) url: String,
     pub(crate) record: Arc<Record>,
+    kind: StageKind,
     providers: Vec<FakeProvider>,
     stop: Option<oneshot::Sender<()>>,
     server: Option<JoinHandle<()>>,
@@ -59,13 +62,23 @@ impl Stage {
     /// # Errors
     /// What could not be started, for people.
     pub(crate) async fn set(scenario: &Scenario) -> Result<Self, String> {
+        let kind = scenario.stage;
+        let addresses = match kind {
+            StageKind::Three => TARGETS.len(),
+            StageKind::Shared => 1,
+        };
         let mut providers = Vec::new();
-        for _ in TARGETS {
+        for _ in 0..addresses {
             let config = FakeConfig { words: WORDS, tls: true, ..FakeConfig::default() };
             let provider = FakeProvider::start(config).await;
             providers.push(provider.map_err(|e| format!("a fake provider cannot start: {e}"))?);
         }
-        let file = configuration(&providers, &scenario.settings);
+        for (target, manner) in &scenario.manners {
+            if let Some((provider, model)) = whom(kind, &providers, *target) {
+                provider.set_manner(model, manner.clone());
+            }
+        }
+        let file = configuration(kind, &providers, &scenario.settings);
         let plan = Plan::read("the scenario's settings", &file, &Environment::default());
         let mut plan = plan.map_err(|errors| errors.to_string())?;
         plan.failover.http = HttpConfig {
@@ -88,7 +101,7 @@ impl Stage {
         let server = unbroken::spawn("gateway", async move {
             server.run(async { drop(stopped.await) }).await;
         });
-        Ok(Self { url, record, providers, stop: Some(stop), server: Some(server) })
+        Ok(Self { url, record, kind, providers, stop: Some(stop), server: Some(server) })
     }
 
     /// Plays the scenario.
@@ -161,17 +174,33 @@ impl Stage {
     }
 
     fn cue(&self, cue: &Cue) {
-        let Some(provider) = self.providers.get(cue.timed.target) else { return };
+        let Some((provider, model)) = whom(self.kind, &self.providers, cue.timed.target) else {
+            return;
+        };
         if cue.begins {
             provider.arm(Armed {
-                model: "*".to_owned(),
+                model: model.to_owned(),
                 fault: cue.timed.fault,
                 times: cue.timed.times,
                 share_per_mille: cue.timed.share_per_mille,
             });
         } else {
-            provider.heal();
+            provider.heal_model(model);
         }
+    }
+
+    /// When each target was asked, in milliseconds.
+    fn attempts(&self) -> Vec<Vec<u64>> {
+        let of = |target| {
+            let whom = whom(self.kind, &self.providers, target);
+            let entries = whom.map(|(provider, model)| {
+                let mut entries = provider.journal();
+                entries.retain(|entry| model == "*" || entry.model == model);
+                entries
+            });
+            entries.into_iter().flatten().map(|entry| entry.at_ms).collect()
+        };
+        (0..self.kind.targets()).map(of).collect()
     }
 
     fn score(&self, scenario: &Scenario, all: &[Called], begun: u64) -> Scorecard {
@@ -180,17 +209,28 @@ impl Stage {
         card.failed_calls = begun.saturating_sub(all.len() as u64);
         let mut first: Vec<u64> = Vec::new();
         for call in all {
+            card.done_ms = card.done_ms.max(call.done_ms);
             match &call.ending {
                 Ending::Whole { lost, repeated } => {
                     card.lost_words += lost;
                     card.repeated_words += repeated;
                     first.extend(call.first_ms);
+                    let model = call.model.clone().unwrap_or_default();
+                    if !card.models.contains(&model) {
+                        card.models.push(model);
+                    }
                 }
                 Ending::Broken => {
                     card.broken_streams += 1;
                     card.failed_calls += 1;
                 }
-                Ending::Refused(_) => card.failed_calls += 1,
+                Ending::Refused(status, said) => {
+                    card.failed_calls += 1;
+                    let told = (*status, said.clone());
+                    if card.refusals.len() < REFUSALS_MAX && !card.refusals.contains(&told) {
+                        card.refusals.push(told);
+                    }
+                }
                 Ending::Corrupt(_) => {
                     card.corrupt += 1;
                     card.failed_calls += 1;
@@ -208,8 +248,21 @@ impl Stage {
         card.attempts_per_call = round(totals.attempts as f64 / begun.max(1) as f64);
         card.detect_ms = totals.detect_ms;
         card.recover_ms = totals.recover_ms;
+        card.attempts = self.attempts();
         card.judge(&scenario.expect);
         card
+    }
+}
+
+/// Plays a scenario on a stage of its own, unwatched.
+pub(crate) async fn rehearse(scenario: &Scenario) -> Scorecard {
+    match Stage::set(scenario).await {
+        Ok(stage) => {
+            let card = stage.play(scenario, |_, _| {}).await;
+            stage.strike().await;
+            card
+        }
+        Err(error) => Scorecard { failures: vec![error], ..Scorecard::default() },
     }
 }
 
@@ -255,7 +308,19 @@ impl Resolve for Names {
     }
 }
 
-fn configuration(providers: &[FakeProvider], settings: &str) -> String {
+/// The provider that plays a target, and the model that it is there.
+fn whom(
+    kind: StageKind,
+    providers: &[FakeProvider],
+    target: usize,
+) -> Option<(&FakeProvider, &'static str)> {
+    match kind {
+        StageKind::Three => Some((providers.get(target)?, "*")),
+        StageKind::Shared => Some((providers.first()?, TARGETS.get(target)?)),
+    }
+}
+
+fn configuration(kind: StageKind, providers: &[FakeProvider], settings: &str) -> String {
     use std::fmt::Write as _;
     let dialects = [("openai-chat", "/v1"), ("anthropic-messages", ""), ("gemini", "")];
     let mut file = "listen = \"127.0.0.1:0\"\n".to_owned();
@@ -267,9 +332,11 @@ fn configuration(providers: &[FakeProvider], settings: &str) -> String {
              base_url = \"https://{name}.fake.test:{port}{path}\"\n"
         );
     }
-    file.push_str(
-        "[[route]]\nname = \"chat\"\ntargets = [\"first/m\", \"second/m\", \"third/m\"]\n",
-    );
+    let targets = match kind {
+        StageKind::Three => "\"first/m\", \"second/m\", \"third/m\"",
+        StageKind::Shared => "\"first/first\", \"first/second\"",
+    };
+    let _ = write!(file, "[[route]]\nname = \"chat\"\ntargets = [{targets}]\n");
     file + settings
 }
 
@@ -278,9 +345,17 @@ pub(crate) fn body(dialect: &str, stream: bool) -> Bytes {
     let messages = serde_json::json!([{ "role": "user", "content": "Count your words." }]);
     let body = match dialect {
         "gemini" => serde_json::json!({ "contents": [{ "parts": [{ "text": "Count." }] }] }),
-        _ => serde_json::json!({
+        "anthropic-messages" => serde_json::json!({
             "model": "chat", "messages": messages, "stream": stream, "max_tokens": 1000,
         }),
+        _ if stream => serde_json::json!({
+            "model": "chat", "messages": messages, "max_tokens": 1000,
+            "stream": true, "stream_options": { "include_usage": true },
+        }),
+        _ => serde_json::json!({ "model": "chat", "messages": messages, "max_tokens": 1000 }),
     };
     body.to_string().into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,10 @@ impl Inner {
     fn answered(&mut self, label: &str, now: Timestamp) {
         let (Some((target, _)), Some(healed)) = (self.struck, self.healed) else { return };
         let name = TARGETS.get(target).copied().unwrap_or_default();
-        if label.split('/').next() == Some(name) && self.totals.recover_ms.is_none() {
+        // Three providers have their targets' names, and so have two models of one provider.
+        let (provider, model) = label.split_once('/').unwrap_or_default();
+        let is_it = if TARGETS.contains(&model) { model == name } else { provider == name };
+        if is_it && self.totals.recover_ms.is_none() {
             let after = u64::try_from(now.since(healed).as_millis()).unwrap_or(u64::MAX);
             self.totals.recover_ms = Some(after);
         }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::words::{Asked, Content};
+use super::manner::Manner;
+use super::words::{Asked, Content, decide};
 
 mod chat;
 mod gemini;
@@ -100,7 +101,8 @@ impl FakeDialect {
     }
 
     /// An error event inside a stream.
-    pub(super) fn error_event(self) -> String {
+    #[must_use]
+    pub fn error_event(self) -> String {
         match self {
             Self::OpenaiChat => {
                 let error = self.error(500, "server_error", "", "The server had an error");
@@ -125,7 +127,8 @@ impl FakeDialect {
     }
 
     /// An event whose JSON is broken.
-    pub(super) const fn broken_event(self) -> &'static str {
+    #[must_use]
+    pub const fn broken_event(self) -> &'static str {
         match self {
             Self::OpenaiChat => "data: {\"choices\": [{\"delta\": \n\n",
             Self::OpenaiResponses => {
@@ -136,6 +139,24 @@ impl FakeDialect {
             }
             Self::Gemini => "data: {\"candidates\": [{\"content\r\n\r\n",
         }
+    }
+
+    /// A whole stream as bytes, to be played as a tape: what a model of this manner says, ended by
+    /// a call of `weather` if it `calls`.
+    #[must_use]
+    pub fn recording(self, manner: &Manner, words: u32, calls: bool) -> String {
+        let schema = json!({ "properties": {
+            "city": { "type": "string" }, "days": { "type": "integer" },
+        }});
+        let asked = Asked {
+            model: "recorded".to_owned(),
+            include_usage: true,
+            tools: vec![("weather".to_owned(), schema)],
+            wish: calls.then(|| "call weather".to_owned()),
+            ..Asked::default()
+        };
+        let script = self.script(&asked, &decide(&asked, manner, words));
+        [script.prelude, script.content, script.end].concat().concat()
     }
 
     /// A sign of life.
