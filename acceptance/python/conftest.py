@@ -1,5 +1,6 @@
 """The stage: one fake provider per dialect, and the gateway in front of them."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -42,13 +43,18 @@ class Provider:
     def fail(self, fault):
         self.command("PUT", "/fake/fault", b'{"model": "*", "fault": %s}' % fault)
 
+    def cut(self, model):
+        fault = b'{"do": "cut_stream", "after_words": 4}'
+        self.command("PUT", "/fake/fault", b'{"model": "%s", "fault": %s}' % (model.encode(), fault))
+
     def heal(self):
-        self.command("DELETE", "/fake/fault")
+        # What is set for all models ends; cuts are of a model each, and stay.
+        self.command("PUT", "/fake/fault", b'{"model": "*", "fault": {"do": "invalid_request"}, "times": 0}')
 
 
 class Stage:
     """Routes are named after who answers: `openai`, `anthropic`, `gemini`, and `rescue-NAME`, whose first target is
-    dead and whose second is NAME."""
+    dead and whose second is NAME; `cut-CLIENT-FIRST-SECOND`, whose first target's streams are always cut."""
 
     def __init__(self):
         self.providers = {name: Provider() for name in DIALECTS}
@@ -62,6 +68,11 @@ class Stage:
         for name in DIALECTS:
             config += f'[[route]]\nname = "{name}"\ntargets = ["{name}/m"]\n'
             config += f'[[route]]\nname = "rescue-{name}"\ntargets = ["dead/m", "{name}/m"]\n'
+        for client, first, second in itertools.product(("openai", "anthropic", "gemini"), DIALECTS, DIALECTS):
+            model = f"cut-{client}-{second}"
+            self.providers[first].cut(model)
+            config += f'[[route]]\nname = "cut-{client}-{first}-{second}"\n'
+            config += f'targets = ["{first}/{model}", "{second}/m"]\n'
         with tempfile.NamedTemporaryFile("w", suffix=".toml", delete=False) as file:
             file.write(config)
         self.gateway, self.url = start(["serve", "--config", file.name], r"http://[0-9.:]+", "stderr")

@@ -184,7 +184,11 @@ impl Relay {
         } else if !self.is_native {
             self.write_end(&ended);
         } else if !is_marked {
-            // Complete, but its last event never came: the client's SDK waits for it.
+            // Complete, but its last events never came: the client's SDK waits for them.
+            if ended.usage().is_none() {
+                let usage = self.ledger.usage(None, None, estimate);
+                self.writer.missing_usage(&usage, &mut self.out);
+            }
             self.out.extend_from_slice(self.dialect.terminal.as_bytes());
         }
     }

@@ -12,7 +12,7 @@ use unbroken_engine::call::AttemptId;
 use unbroken_engine::cause::{FailureCause, Limitation};
 use unbroken_engine::headroom::Left;
 use unbroken_engine::resume::{Flow, How};
-use unbroken_wire::chat::{Answer, Chat, StreamEvent};
+use unbroken_wire::chat::{Answer, Chat, FinishReason, StreamEvent};
 use unbroken_wire::dialects::{
     AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated, is_side,
 };
@@ -363,7 +363,9 @@ impl Upstream {
             },
             Err(_) => Some(Fault::Malformed),
         };
-        let ended = reader.is_ended().then(|| reader.end());
+        // If everything was said before what cannot be read, the answer is whole.
+        let is_over = reader.is_ended() || fault.is_some();
+        let ended = is_over.then(|| reader.end());
         self.note(taken, fault, ended);
     }
 
@@ -393,6 +395,9 @@ impl Upstream {
         match (admitted.end, fault, ended) {
             (Some(Err(cause)), ..) => self.fail(cause),
             (Some(Ok(ended)), ..) => self.finish(ended, false),
+            (None, Some(fault), Some(Ok(ended))) if self.is_said(&fault, &ended) => {
+                self.finish(ended, false);
+            }
             (None, Some(Fault::Malformed), _) => self.fail(FailureCause::Malformed),
             (None, Some(Fault::Error(error)), _) => self.fail_with(&error),
             (None, None, Some(Ok(ended))) => self.finish(ended, true),
@@ -402,6 +407,13 @@ impl Upstream {
             }
             (None, None, None) => {}
         }
+    }
+
+    /// Whether the answer was complete before the fault. Some hosts say that the limit was reached
+    /// when they mean the error that follows.
+    fn is_said(&self, fault: &Fault, ended: &Ended) -> bool {
+        let is_length = ended.finish() == FinishReason::Length;
+        self.prelude == usize::MAX && !(is_length && matches!(fault, Fault::Error(_)))
     }
 
     /// Lets through what the client may have: what fits what it has already, and whole tool calls.
@@ -467,11 +479,14 @@ impl Upstream {
             Body::Whole(bytes) => self.take_whole(&Bytes::from(bytes)),
             Body::Stream { mut parser, mut reader, .. } => {
                 let mut taken = Taken::new(self.is_native);
-                let tail = parser.finish();
+                // A line of an event without its data is no event.
+                let tail = parser.finish().filter(|event| !event.data.is_empty());
                 let fault = tail.and_then(|event| taken.read(event, reader.as_mut()));
+                taken.close_last();
                 let is_marked = reader.is_ended();
                 if let Some(fault) = fault {
-                    self.note(taken, Some(fault), None);
+                    let ended = Some(reader.end());
+                    self.note(taken, Some(fault), ended);
                     return;
                 }
                 self.note(taken, None, None);
@@ -636,6 +651,13 @@ struct Taken {
 impl Taken {
     const fn new(is_native: bool) -> Self {
         Self { is_native, pieces: Vec::new(), size: 0 }
+    }
+
+    /// Gives the last event the blank line that never came.
+    fn close_last(&mut self) {
+        if let Some(raw) = self.pieces.last_mut().and_then(|piece| piece.raw.as_mut()) {
+            raw.bytes = [raw.bytes.trim_ascii_end(), b"\n\n"].concat().into();
+        }
     }
 
     /// Reads one event; says what is wrong with it, if anything. An event that is wrong goes to

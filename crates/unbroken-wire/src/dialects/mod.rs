@@ -261,6 +261,9 @@ pub trait StreamWriter: Send {
     fn adopt(&mut self, name: Option<&str>, data: &str);
     /// What comes from now on is another attempt's: closes what must not be gone on with.
     fn seam(&mut self, out: &mut Vec<u8>);
+    /// Everything went to the client as it came, but its last events are missing: writes the usage,
+    /// if it was asked for and belongs into an event of its own.
+    fn missing_usage(&mut self, _usage: &Usage, _out: &mut Vec<u8>) {}
 }
 
 /// The proof that an answer ended as its protocol ends answers. Made by readers, or where the

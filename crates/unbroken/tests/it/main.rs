@@ -11,6 +11,7 @@
 
 mod calls;
 mod carried;
+mod cut_everywhere;
 mod edges;
 mod errors;
 mod named;

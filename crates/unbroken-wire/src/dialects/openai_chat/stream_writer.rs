@@ -155,4 +155,10 @@ impl StreamWriter for Writer {
     }
 
     fn seam(&mut self, _: &mut Vec<u8>) {}
+
+    fn missing_usage(&mut self, usage: &Usage, out: &mut Vec<u8>) {
+        if self.include_usage {
+            self.chunk(&json!([]), Some(write_usage(usage)), out);
+        }
+    }
 }
