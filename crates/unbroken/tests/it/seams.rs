@@ -14,7 +14,7 @@ use unbroken_drill::scorekeeper::{Verdict, judge_stream_with_usage};
 use unbroken_engine::deadline::Limits;
 use unbroken_engine::fleet::RetryConfig;
 use unbroken_engine::health::HealthConfig;
-use unbroken_wire::dialects::{Dialect, Framing};
+use unbroken_wire::dialects::{DIALECTS, Dialect, Framing};
 
 pub(crate) const PROVIDERS: [&Provider; 3] =
     [&providers::OPENAI_COMPATIBLE, &providers::ANTHROPIC, &providers::GEMINI];
@@ -114,6 +114,9 @@ pub(crate) fn with(dialect: &Dialect, prompt: &str, more: &str) -> String {
         "gemini" => {
             format!(r#"{{"contents":[{{"role":"user","parts":[{{"text":"{prompt}"}}]}}]{more}}}"#)
         }
+        "openai-responses" => {
+            format!(r#"{{"model":"r","stream":true,"input":"{prompt}"{more}}}"#)
+        }
         "anthropic-messages" => format!(
             r#"{{"model":"r","max_tokens":500,"stream":true,"messages":[{{"role":"user","content":"{prompt}"}}]{more}}}"#
         ),
@@ -144,6 +147,7 @@ pub(crate) fn natural_end(dialect: &Dialect) -> &'static str {
     match dialect.name {
         "openai-chat" => "stop",
         "gemini" => "STOP",
+        "openai-responses" => "completed",
         _ => "end_turn",
     }
 }
@@ -172,7 +176,7 @@ async fn every_break_is_invisible_in_every_dialect_from_every_target_to_every_ot
         let cases = pairs().map(|(first, second)| async move {
             let world = World::new(first, second).await;
             world.first.fault(fault);
-            for client in PROVIDERS.map(|provider| provider.dialect) {
+            for client in DIALECTS.iter().copied() {
                 let (from, to) = (first.dialect.name, second.dialect.name);
                 let case = format!("{fault:?}: {} from {from} to {to}", client.name);
                 let (status, bytes) = world.ask(client, &plain(client)).await;
@@ -182,7 +186,8 @@ async fn every_break_is_invisible_in_every_dialect_from_every_target_to_every_ot
                 let output = answer.output_tokens.unwrap_or_else(|| panic!("{case}: no usage"));
                 assert!((50..=70).contains(&output), "{case}: {output}");
             }
-            assert_eq!(world.second.journal().len(), 3, "asked once per call");
+            let calls = DIALECTS.len();
+            assert_eq!(world.second.journal().len(), calls, "asked once per call");
         });
         futures_util::future::join_all(cases).await;
     }
