@@ -181,3 +181,26 @@ fn every_dialect_says_the_same() {
         }
     }
 }
+
+/// Who is to judge others must hold the rules itself.
+#[test]
+fn every_dialect_holds_its_own_grammar() {
+    for dialect in [
+        FakeDialect::OpenaiChat,
+        FakeDialect::OpenaiResponses,
+        FakeDialect::AnthropicMessages,
+        FakeDialect::Gemini,
+    ] {
+        for (thinking_words, words, calls) in
+            [(0, 6, false), (3, 6, false), (3, 0, true), (0, 2, true)]
+        {
+            let manner = Manner { thinking_words, words_before_calls: words, ..Manner::default() };
+            let stream = dialect.recording(&manner, words, calls);
+            let name = serde_json::to_value(dialect).unwrap();
+            let name = name.as_str().unwrap();
+            let verdict =
+                crate::scorekeeper::judge_stream_with_usage(name, stream.as_bytes(), true);
+            assert_eq!((verdict.corrupt, verdict.is_whole), (None, true), "{name}: {stream}");
+        }
+    }
+}

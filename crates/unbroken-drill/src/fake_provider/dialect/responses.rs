@@ -218,12 +218,18 @@ fn think(tape: &mut Tape, content: &Content, events: &mut Vec<String>) {
         return;
     }
     let empty = json!({ "id": "rs_fake", "type": "reasoning", "summary": [] });
+    let whole = content.thinking.concat();
+    let part = |text: &str| json!({ "summary_index": 0, "part": { "type": "summary_text", "text": text } });
     events.push(tape.item("added", &empty));
+    events.push(tape.at("response.reasoning_summary_part.added", "rs_fake", part("")));
     for word in &content.thinking {
         let delta = json!({ "summary_index": 0, "delta": word });
         events.push(tape.at("response.reasoning_summary_text.delta", "rs_fake", delta));
     }
-    events.push(tape.item("done", &reasoning(&content.thinking.concat())));
+    let done = json!({ "summary_index": 0, "text": whole });
+    events.push(tape.at("response.reasoning_summary_text.done", "rs_fake", done));
+    events.push(tape.at("response.reasoning_summary_part.done", "rs_fake", part(&whole)));
+    events.push(tape.item("done", &reasoning(&whole)));
     tape.places += 1;
 }
 
