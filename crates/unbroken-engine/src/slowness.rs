@@ -8,7 +8,8 @@
 //! sum      += ln(p1 / p0) for a slow answer, ln((1-p1)/(1-p0)) for a quick one, never below 0
 //!             p0 = clamp(baseline, 2 %, 13 %), p1 = 40 %
 //! degraded  when sum >= 5: two slow answers in a row
-//! trial     one call every 5 s, doubling to 15 s after a slow one; at once after a quick one
+//! trial     one call every 5 s, doubling to 15 s after a slow one and after one that lost to a
+//!           hedge before it was late (that is no evidence); at once after a quick one
 //! well      after 5 quick answers in a row, or 10 min after the last slow one
 //! ```
 //!
@@ -95,8 +96,7 @@ impl Slowness {
         if let Some(degraded) = &mut self.degraded {
             degraded.slow_at = now;
             degraded.quick_in_row = 0;
-            degraded.every = (degraded.every * 2).min(TRIAL_EVERY_MAX);
-            degraded.trial_at = degraded.trial_at.max(now + degraded.every);
+            self.was_outrun(now);
             return false;
         }
         if self.sum < THRESHOLD {
@@ -106,6 +106,14 @@ impl Slowness {
         self.degraded =
             Some(Degraded { quick_in_row: 0, trial_at, every: TRIAL_EVERY, slow_at: now });
         true
+    }
+
+    /// A trial lost a race before it was late: that says nothing, and the next one waits longer.
+    pub fn was_outrun(&mut self, now: Timestamp) {
+        if let Some(degraded) = &mut self.degraded {
+            degraded.every = (degraded.every * 2).min(TRIAL_EVERY_MAX);
+            degraded.trial_at = degraded.trial_at.max(now + degraded.every);
+        }
     }
 
     /// An answer was quick. True if the target is well again.
@@ -172,6 +180,22 @@ mod tests {
         assert!(slowness.was_quick(at(3)));
         assert!(!slowness.is_degraded(at(3)));
         assert!(!slowness.was_slow(1000, at(4)), "and starts anew");
+    }
+
+    #[test]
+    fn a_race_lost_in_time_is_no_evidence_but_the_next_trial_waits_longer() {
+        let mut slowness = degraded();
+        assert!(slowness.is_trial_due(at(7)));
+        slowness.trial_started(at(7));
+        slowness.was_outrun(at(8));
+        assert!(!slowness.is_trial_due(at(17)) && slowness.is_trial_due(at(18)));
+        slowness.was_outrun(at(18));
+        slowness.was_outrun(at(18));
+        assert!(!slowness.is_trial_due(at(32)) && slowness.is_trial_due(at(33)), "15 s at most");
+        assert!(slowness.is_degraded(at(601)) && !slowness.is_degraded(at(602)), "slow at 2 s");
+        let mut well = Slowness::default();
+        well.was_outrun(at(1));
+        assert_eq!(well, Slowness::default(), "who is well has no trials");
     }
 
     #[test]

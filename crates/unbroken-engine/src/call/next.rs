@@ -356,13 +356,11 @@ impl Call {
         self.trail.push(Tried { target, cause: None });
         let delay = fleet.hedge_delay(target, &self.limits, kind, tokens, &permits, now);
         let content_by = self.content_by(fleet, target, behind, index, views, now);
-        let late_after = if permits.is_probe() {
-            // A probe is judged by what is late, not by who was quicker.
-            let late = fleet.late_after(target, &self.limits, kind, tokens);
-            late.unwrap_or_else(|| content_by.since(now))
-        } else {
-            delay
-        };
+        // Who is on trial is judged by what is late for it, not by who was quicker.
+        let is_on_trial = permits.is_probe() || fleet.slowness(target, now).0;
+        let late = fleet.late_after(target, &self.limits, kind, tokens);
+        let late = late.unwrap_or_else(|| content_by.since(now));
+        let late_after = if is_on_trial { late } else { delay };
         self.running.push(Attempt {
             id,
             candidate: index,

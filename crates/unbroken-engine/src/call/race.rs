@@ -39,13 +39,16 @@ impl Call {
     /// This attempt delivered first: the other one is dropped.
     pub(super) fn win_race(&mut self, fleet: &mut Fleet, winner: AttemptId, now: Timestamp) {
         let Some(loser) = self.running.iter().find(|attempt| attempt.id != winner) else { return };
-        let (loser, late_at) = (loser.id, loser.late_at);
+        let (loser, late_at, place) = (loser.id, loser.late_at, loser.candidate);
         let hedge = self.running.iter().find(|attempt| attempt.why == Why::Hedge);
         if let Some(won) = hedge.map(|attempt| attempt.id == winner) {
             fleet.hedges.judge(won, now);
             fleet.emit(Event::HedgeDecided { call: self.id, won });
         }
         if now < late_at {
+            if let Some(candidate) = self.candidates.get(place) {
+                fleet.was_outrun(candidate.target, now);
+            }
             self.drop_attempt(fleet, loser, now);
             return;
         }

@@ -501,6 +501,39 @@ fn a_call_that_failed_everywhere_may_come_back_even_if_no_breaker_is_open() {
     );
 }
 
+/// An answer of the first target whose first content comes after so long.
+fn answered_after(world: &mut World, millis: u64) {
+    let mut call = world.begin();
+    let Next::Started(attempt, 0) = world.next(&mut call) else { panic!("the first is asked") };
+    call.handle(&mut world.fleet, Input::Connected { attempt }, world.now);
+    world.now += Duration::from_millis(millis);
+    call.handle(&mut world.fleet, Input::Content { attempt, flow: Flow::Text }, world.now);
+    call.handle(&mut world.fleet, Input::Ended { attempt, output_tokens: 9 }, world.now);
+}
+
+#[test]
+fn a_slow_target_on_trial_is_judged_by_its_own_time_and_not_by_who_was_quicker() {
+    let mut world = World::new(&["a", "b"]);
+    (0..30).for_each(|_| answered_after(&mut world, 500));
+    (0..2).for_each(|_| answered_after(&mut world, 3_000));
+    let first = world.targets[0];
+    let is_slow = |world: &World| world.fleet.report_of(first, world.now).unwrap().is_degraded;
+    assert!(is_slow(&world));
+    let slow_at = world.now;
+    world.now += Duration::from_secs(100);
+    world.may_hedge = true;
+    let mut call = world.begin();
+    let Next::Started(_, 0) = world.next(&mut call) else { panic!("its trial is due") };
+    let Next::Started(attempt, 1) = world.next(&mut call) else { panic!("and is hedged") };
+    assert!(world.now < slow_at + Duration::from_secs(102), "before it is late");
+    call.handle(&mut world.fleet, Input::Content { attempt, flow: Flow::Text }, world.now);
+    call.handle(&mut world.fleet, Input::Ended { attempt, output_tokens: 9 }, world.now);
+    world.now = slow_at + Duration::from_secs(599);
+    assert!(is_slow(&world));
+    world.now = slow_at + Duration::from_secs(600);
+    assert!(!is_slow(&world), "a race that it lost in time says nothing about it");
+}
+
 #[test]
 fn a_route_without_targets_fails_at_once() {
     let mut world = World::new(&[]);

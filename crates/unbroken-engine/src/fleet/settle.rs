@@ -131,6 +131,14 @@ impl Fleet {
         self.was_slow(&spec, true, WHOLE, now);
     }
 
+    /// The target lost a race before it was late: no evidence, but a trial of it comes later.
+    pub(crate) fn was_outrun(&mut self, target: TargetId, now: Timestamp) {
+        let Some(spec) = self.placed(target) else { return };
+        if let Some(serving) = self.serving.get_mut(spec.serving_at) {
+            serving.slowness.was_outrun(now);
+        }
+    }
+
     /// The target refused a request as invalid: is it to be believed?
     pub(crate) fn refused(
         &mut self,
