@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 mod dialects;
 mod docs;
+mod ratchet;
 mod tidy;
 
 /// Takes 80 s, beside the acceptance tests. Every other drill of the referee is a test.
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
         Some("check") => check(&root),
         Some("tidy") => tidy(&root),
         Some("simulate" | "evidence") => laboratory(&root),
-        Some("docs") => docs::write(&root).map_err(|error| error.to_string()),
+        Some("docs") => write_docs(&root).map_err(|error| error.to_string()),
         Some("bench") => bench(&root, env::args().skip(2)),
         Some("bench-engine") => bench_engine(&root),
         _ => Err("usage: cargo xtask check|tidy|docs|bench|bench-engine|simulate|evidence\n\n  \
@@ -67,6 +68,12 @@ fn check(root: &Path) -> Result<(), String> {
     let has_passed = slow.wait().is_ok_and(|status| status.success());
     accepted?;
     if has_passed { Ok(()) } else { Err(format!("drill {SLOW_DRILL} failed")) }
+}
+
+/// Writes what is generated.
+fn write_docs(root: &Path) -> std::io::Result<()> {
+    docs::write(root)?;
+    ratchet::write(root, &tidy::sources(root))
 }
 
 /// Builds what is measured, and measures it.
