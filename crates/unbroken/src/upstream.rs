@@ -73,6 +73,12 @@ pub(crate) struct Piece {
     pub(crate) events: Vec<StreamEvent>,
 }
 
+impl Piece {
+    fn is_finishing(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, StreamEvent::Finish(_)))
+    }
+}
+
 /// An event as it came.
 #[derive(Debug)]
 pub(crate) struct RawEvent {
@@ -134,6 +140,8 @@ pub(crate) struct Upstream {
     news: VecDeque<News>,
     pieces: Vec<Piece>,
     prelude: usize,
+    /// Whether the client has the finish reason, as it came.
+    has_told_finish: bool,
     end: Option<End>,
     words: Option<Kept>,
 }
@@ -188,6 +196,7 @@ impl Upstream {
             news: VecDeque::new(),
             pieces: Vec::new(),
             prelude: 0,
+            has_told_finish: false,
             end: None,
             words: None,
         };
@@ -233,6 +242,7 @@ impl Upstream {
 
     /// Takes what has come for the client since the last time.
     pub(crate) fn take_pieces(&mut self) -> Vec<Piece> {
+        self.has_told_finish |= self.pieces.iter().any(|p| p.raw.is_some() && p.is_finishing());
         std::mem::take(&mut self.pieces)
     }
 
@@ -351,9 +361,11 @@ impl Upstream {
             None => bytes.clone(),
         };
         let mut taken = Taken::new(self.is_native);
+        let mut said = reader.end();
         let fault = match parser.push(&decoded) {
             Ok(()) => loop {
                 let Some(event) = parser.next_event() else { break None };
+                said = reader.end();
                 if let Some(fault) = taken.read(event, reader.as_mut()) {
                     break Some(fault);
                 }
@@ -363,9 +375,11 @@ impl Upstream {
             },
             Err(_) => Some(Fault::Malformed),
         };
-        // If everything was said before what cannot be read, the answer is whole.
-        let is_over = reader.is_ended() || fault.is_some();
-        let ended = is_over.then(|| reader.end());
+        // If everything was said before the fault, the answer is whole.
+        let ended = match fault {
+            Some(_) => Some(said),
+            None => reader.is_ended().then(|| reader.end()),
+        };
         self.note(taken, fault, ended);
     }
 
@@ -399,7 +413,12 @@ impl Upstream {
                 self.finish(ended, false);
             }
             (None, Some(Fault::Malformed), _) => self.fail(FailureCause::Malformed),
-            (None, Some(Fault::Error(error)), _) => self.fail_with(&error),
+            (None, Some(Fault::Error(error)), _) => {
+                // A finish reason that is not meant is not told.
+                let meant = self.pieces.iter().position(Piece::is_finishing);
+                self.pieces.truncate(meant.unwrap_or(self.pieces.len()));
+                self.fail_with(&error);
+            }
             (None, None, Some(Ok(ended))) => self.finish(ended, true),
             (None, None, Some(Err(_))) => self.fail(FailureCause::Truncated),
             (None, None, None) if self.prelude != usize::MAX && self.prelude > PRELUDE_MAX => {
@@ -410,10 +429,11 @@ impl Upstream {
     }
 
     /// Whether the answer was complete before the fault. Some hosts say that the limit was reached
-    /// when they mean the error that follows.
+    /// when they mean the error that follows; but what the client was told cannot be taken back.
     fn is_said(&self, fault: &Fault, ended: &Ended) -> bool {
         let is_length = ended.finish() == FinishReason::Length;
-        self.prelude == usize::MAX && !(is_length && matches!(fault, Fault::Error(_)))
+        let is_meant = self.has_told_finish || !(is_length && matches!(fault, Fault::Error(_)));
+        self.prelude == usize::MAX && is_meant
     }
 
     /// Lets through what the client may have: what fits what it has already, and whole tool calls.
@@ -481,12 +501,12 @@ impl Upstream {
                 let mut taken = Taken::new(self.is_native);
                 // A line of an event without its data is no event.
                 let tail = parser.finish().filter(|event| !event.data.is_empty());
+                let said = reader.end();
                 let fault = tail.and_then(|event| taken.read(event, reader.as_mut()));
                 taken.close_last();
                 let is_marked = reader.is_ended();
                 if let Some(fault) = fault {
-                    let ended = Some(reader.end());
-                    self.note(taken, Some(fault), ended);
+                    self.note(taken, Some(fault), Some(said));
                     return;
                 }
                 self.note(taken, None, None);

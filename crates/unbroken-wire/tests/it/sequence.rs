@@ -73,6 +73,7 @@ fn messages(events: &[Value], what: &str) {
 fn responses(events: &[Value], what: &str) {
     let mut open: BTreeMap<u64, (Value, String)> = BTreeMap::new();
     let mut done: Vec<Value> = Vec::new();
+    parts(events, what);
     for (number, event) in events.iter().enumerate() {
         assert_eq!(event["sequence_number"], number, "{what}");
         let kind = event["type"].as_str().unwrap();
@@ -114,6 +115,31 @@ fn responses(events: &[Value], what: &str) {
     assert_eq!(last["response"]["output"], Value::from(done), "{what}");
     assert!(last["response"]["usage"]["total_tokens"].is_u64(), "{what}");
     assert!(last["response"]["usage"]["input_tokens_details"]["cached_tokens"].is_u64(), "{what}");
+}
+
+/// Every part is opened, its text ended and it closed, once each and in this order.
+fn parts(events: &[Value], what: &str) {
+    let mut stages: BTreeMap<String, &str> = BTreeMap::new();
+    for event in events {
+        let kind = event["type"].as_str().unwrap();
+        let index = if event["summary_index"].is_u64() { "summary_index" } else { "content_index" };
+        if !event[index].is_u64() {
+            continue;
+        }
+        let part = format!("{} {index} {}", event["item_id"], event[index]);
+        let (is_own, step) = (kind.contains("_part."), kind.rsplit('.').next().unwrap());
+        let before = stages.get(&part).copied();
+        let (due, now) = match (is_own, step) {
+            (true, "added") => (None, "open"),
+            (false, "delta") => (Some("open"), "open"),
+            (false, "done") => (Some("open"), "ended"),
+            (true, "done") => (Some("ended"), "closed"),
+            _ => panic!("{what}: {kind}"),
+        };
+        assert_eq!(before, due, "{what}: {kind} of {part}");
+        stages.insert(part, now);
+    }
+    assert!(stages.values().all(|stage| *stage == "closed"), "{what}: {stages:?}");
 }
 
 /// All that an item says.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use unbroken::providers;
+use unbroken_drill::fake_provider::{FakeDialect, Tape};
 use unbroken_drill::fault::{Fault, StreamEnd};
 
 use crate::seams::{PROVIDERS, World, natural_end, plain, whole, words};
@@ -27,6 +28,46 @@ async fn a_finish_without_the_last_events_is_an_end_and_keeps_its_usage() {
             }
             assert!(world.second.journal().is_empty(), "{then:?}: it was whole");
         }
+    }
+}
+
+/// What a Chat provider says that ends for this reason and then tells an error.
+fn ends_and_fails(reason: &str) -> Tape {
+    let chunk = |delta: &str, finish: &str| {
+        let head = r#""id":"c","object":"chat.completion.chunk","created":1,"model":"m""#;
+        let choice = format!(r#"{{"index":0,"delta":{delta},"finish_reason":{finish}}}"#);
+        format!("data: {{{head},\"choices\":[{choice}]}}\n\n")
+    };
+    let text = chunk(r#"{"role":"assistant","content":"w1 w2 w3"}"#, "null");
+    let finish = chunk("{}", &format!("\"{reason}\""));
+    Tape::events([text, finish, FakeDialect::OpenaiChat.error_event()].concat())
+}
+
+#[tokio::test]
+async fn an_error_behind_the_finish_reason_starts_no_other_answer() {
+    let world = World::new(&providers::OPENAI_COMPATIBLE, &providers::ANTHROPIC).await;
+    world.first.set_tape("m", ends_and_fails("stop"));
+    for client in PROVIDERS.map(|provider| provider.dialect) {
+        let (_, bytes) = world.ask(client, &plain(client)).await;
+        let answer = whole(client, &bytes, client.name);
+        assert_eq!(answer.text, "w1 w2 w3", "{}", client.name);
+        assert_eq!(answer.finish.as_deref(), Some(natural_end(client)), "{}", client.name);
+    }
+    assert!(world.second.journal().is_empty(), "everything was said");
+}
+
+#[tokio::test]
+async fn a_limit_that_stands_for_an_error_is_no_end() {
+    let world = World::new(&providers::OPENAI_COMPATIBLE, &providers::ANTHROPIC).await;
+    world.first.set_tape("m", ends_and_fails("length"));
+    for client in PROVIDERS.map(|provider| provider.dialect) {
+        // Who was told of the limit before the error came has a whole answer, too.
+        if client.name == "openai-chat" {
+            continue;
+        }
+        let (_, bytes) = world.ask(client, &plain(client)).await;
+        let answer = whole(client, &bytes, client.name);
+        assert_eq!(answer.text, words(), "{}", client.name);
     }
 }
 

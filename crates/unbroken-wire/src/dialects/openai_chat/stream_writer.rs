@@ -139,9 +139,10 @@ impl StreamWriter for Writer {
             return;
         }
         let Ok(chunk) = serde_json::from_str::<Value>(data) else { return };
-        // Some hosts begin with a chunk that names nothing.
+        // Some hosts begin with a chunk that names nothing; others name the model alone, and give
+        // the empty id throughout.
         let (id, model) = (text(&chunk, "id"), text(&chunk, "model"));
-        if !id.is_empty() {
+        if !id.is_empty() || (!model.is_empty() && chunk.get("id").is_some_and(Value::is_string)) {
             id.clone_into(&mut self.id);
         }
         if !model.is_empty() {

@@ -32,8 +32,8 @@ pub(super) struct Writer {
 #[derive(Debug)]
 enum Open {
     Nothing,
-    Message { parts: Vec<Value>, part: Part, text: String },
-    Reasoning { text: String },
+    Message { parts: Vec<Value>, part: Option<Growing> },
+    Reasoning(Thought),
     Call { index: u32, call: ToolCall },
 }
 
@@ -41,6 +41,81 @@ enum Open {
 enum Part {
     Text,
     Refusal,
+    Summary,
+    Thinking,
+}
+
+/// A part that is not closed yet.
+#[derive(Debug)]
+struct Growing {
+    part: Part,
+    text: String,
+    /// Whether the end of its text was told already; only its own end is missing then.
+    is_text_done: bool,
+}
+
+/// Thinking: its closed parts, by their place in the item.
+#[derive(Debug, Default)]
+struct Thought {
+    summary: Vec<Value>,
+    content: Vec<Value>,
+    open: Option<Growing>,
+}
+
+impl Growing {
+    const fn new(part: Part) -> Self {
+        Self { part, text: String::new(), is_text_done: false }
+    }
+
+    fn goes_on(&self, part: Part) -> bool {
+        self.part == part && !self.is_text_done
+    }
+}
+
+impl Part {
+    /// By the type of a part, as another writer opened it.
+    fn of(part: &Value) -> Self {
+        match text(part, "type") {
+            "refusal" => Self::Refusal,
+            "summary_text" => Self::Summary,
+            "reasoning_text" => Self::Thinking,
+            _ => Self::Text,
+        }
+    }
+
+    /// By the event that adds to its text.
+    fn of_delta(kind: &str) -> Self {
+        let of = |part: &Self| kind.starts_with(part.names().0);
+        [Self::Refusal, Self::Summary, Self::Thinking].into_iter().find(of).unwrap_or(Self::Text)
+    }
+
+    /// The part with its text.
+    fn whole(self, text: &str) -> Value {
+        match self {
+            Self::Text => item::text_part(text),
+            Self::Refusal => item::refusal_part(text),
+            Self::Summary => json!({ "type": "summary_text", "text": text }),
+            Self::Thinking => json!({ "type": "reasoning_text", "text": text }),
+        }
+    }
+
+    /// What its events are called: those of its text, and its own.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Text => ("response.output_text", "response.content_part"),
+            Self::Refusal => ("response.refusal", "response.content_part"),
+            Self::Summary => ("response.reasoning_summary_text", "response.reasoning_summary_part"),
+            Self::Thinking => ("response.reasoning_text", "response.content_part"),
+        }
+    }
+
+    /// Its place in the item, as its events name it.
+    fn at(self, place: usize) -> Value {
+        match self {
+            Self::Summary => json!({ "summary_index": place }),
+            Self::Text | Self::Refusal | Self::Thinking => json!({ "content_index": place }),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -111,11 +186,13 @@ impl Writer {
     fn close(&mut self, status: &str, out: &mut Vec<u8>) {
         match std::mem::replace(&mut self.open, Open::Nothing) {
             Open::Nothing => {}
-            Open::Message { mut parts, part, text } => {
-                self.close_part(&mut parts, part, &text, out);
+            Open::Message { mut parts, part } => {
+                if let Some(part) = part {
+                    self.close_part("msg", &mut parts, &part, out);
+                }
                 self.done(item::message(&self.id("msg"), status, &parts), out);
             }
-            Open::Reasoning { text } => self.close_reasoning(&text, None, out),
+            Open::Reasoning(thought) => self.close_reasoning(thought, None, out),
             Open::Call { call, .. } => self.close_call(&call, status, out),
         }
     }
@@ -124,109 +201,110 @@ impl Writer {
         json!({ "item_id": self.id(prefix), "output_index": self.output.len() })
     }
 
-    fn open_part(&mut self, place: usize, part: Part, out: &mut Vec<u8>) {
-        let empty = match part {
-            Part::Text => item::text_part(""),
-            Part::Refusal => item::refusal_part(""),
-        };
-        let members = with(self.place("msg"), json!({ "content_index": place, "part": empty }));
-        self.event("response.content_part.added", members, out);
+    fn open_part(&mut self, prefix: &str, place: usize, part: Part, out: &mut Vec<u8>) {
+        let members = with(part.at(place), json!({ "part": part.whole("") }));
+        let members = with(self.place(prefix), members);
+        self.event(&format!("{}.added", part.names().1), members, out);
     }
 
-    fn close_part(&mut self, parts: &mut Vec<Value>, part: Part, text: &str, out: &mut Vec<u8>) {
-        let place = with(self.place("msg"), json!({ "content_index": parts.len() }));
-        let whole = match part {
-            Part::Text => {
-                let members = with(place.clone(), json!({ "text": text, "logprobs": [] }));
-                self.event("response.output_text.done", members, out);
-                item::text_part(text)
-            }
-            Part::Refusal => {
-                let members = with(place.clone(), json!({ "refusal": text }));
-                self.event("response.refusal.done", members, out);
-                item::refusal_part(text)
-            }
-        };
-        let members = with(place, json!({ "part": whole }));
-        self.event("response.content_part.done", members, out);
+    /// Closes a part behind those that are closed, as far as it is open.
+    fn close_part(
+        &mut self,
+        prefix: &str,
+        parts: &mut Vec<Value>,
+        growing: &Growing,
+        out: &mut Vec<u8>,
+    ) {
+        let Growing { part, text, is_text_done } = growing;
+        let (of_text, own) = part.names();
+        let place = with(self.place(prefix), part.at(parts.len()));
+        if !is_text_done {
+            let said = match part {
+                Part::Text => json!({ "text": text, "logprobs": [] }),
+                Part::Refusal => json!({ "refusal": text }),
+                Part::Summary | Part::Thinking => json!({ "text": text }),
+            };
+            self.event(&format!("{of_text}.done"), with(place.clone(), said), out);
+        }
+        let whole = part.whole(text);
+        self.event(&format!("{own}.done"), with(place, json!({ "part": whole })), out);
         parts.push(whole);
     }
 
     fn text(&mut self, part: Part, more: &str, out: &mut Vec<u8>) {
         self.flush_calls(out);
-        match std::mem::replace(&mut self.open, Open::Nothing) {
-            Open::Message { parts, part: open, text } if open == part => {
-                self.open = Open::Message { parts, part, text };
-            }
-            Open::Message { mut parts, part: open, text } => {
-                self.close_part(&mut parts, open, &text, out);
-                self.open_part(parts.len(), part, out);
-                self.open = Open::Message { parts, part, text: String::new() };
-            }
-            other @ (Open::Nothing | Open::Reasoning { .. } | Open::Call { .. }) => {
-                self.open = other;
-                self.close("completed", out);
-                let item = item::message(&self.id("msg"), "in_progress", &[]);
-                self.add(&item, out);
-                self.open_part(0, part, out);
-                self.open = Open::Message { parts: vec![], part, text: String::new() };
-            }
+        if !matches!(self.open, Open::Message { .. }) {
+            self.close("completed", out);
+            let item = item::message(&self.id("msg"), "in_progress", &[]);
+            self.add(&item, out);
+            self.open = Open::Message { parts: vec![], part: None };
         }
-        let Open::Message { parts, text, .. } = &mut self.open else { return };
-        text.push_str(more);
-        let content_index = parts.len();
-        let delta = json!({ "content_index": content_index, "delta": more });
-        let members = with(self.place("msg"), delta);
-        match part {
-            Part::Text => {
-                let members = with(members, json!({ "logprobs": [] }));
-                self.event("response.output_text.delta", members, out);
+        let open = std::mem::replace(&mut self.open, Open::Nothing);
+        let Open::Message { mut parts, part: growing } = open else { return };
+        let mut growing = match growing {
+            Some(growing) if growing.goes_on(part) => growing,
+            growing => {
+                if let Some(growing) = growing {
+                    self.close_part("msg", &mut parts, &growing, out);
+                }
+                self.open_part("msg", parts.len(), part, out);
+                Growing::new(part)
             }
-            Part::Refusal => self.event("response.refusal.delta", members, out),
+        };
+        growing.text.push_str(more);
+        let delta = with(part.at(parts.len()), json!({ "delta": more }));
+        self.open = Open::Message { parts, part: Some(growing) };
+        let mut members = with(self.place("msg"), delta);
+        if part == Part::Text {
+            members = with(members, json!({ "logprobs": [] }));
         }
+        self.event(&format!("{}.delta", part.names().0), members, out);
     }
 
     fn thinking(&mut self, more: &str, out: &mut Vec<u8>) {
         self.flush_calls(out);
-        if !matches!(self.open, Open::Reasoning { .. }) {
+        if !matches!(self.open, Open::Reasoning(_)) {
             self.close("completed", out);
             self.add(&empty_reasoning(&self.id("rs")), out);
-            let part = json!({ "type": "summary_text", "text": "" });
-            let members = with(self.place("rs"), json!({ "summary_index": 0, "part": part }));
-            self.event("response.reasoning_summary_part.added", members, out);
-            self.open = Open::Reasoning { text: String::new() };
+            self.open_part("rs", 0, Part::Summary, out);
+            let open = Some(Growing::new(Part::Summary));
+            self.open = Open::Reasoning(Thought { open, ..Thought::default() });
         }
-        if let Open::Reasoning { text } = &mut self.open {
-            text.push_str(more);
+        if let Open::Reasoning(Thought { open: Some(growing), .. }) = &mut self.open {
+            growing.text.push_str(more);
         }
         let members = with(self.place("rs"), json!({ "summary_index": 0, "delta": more }));
         self.event("response.reasoning_summary_text.delta", members, out);
     }
 
-    fn close_reasoning(&mut self, text: &str, proof: Option<&Proof>, out: &mut Vec<u8>) {
-        if !text.is_empty() {
-            let place = with(self.place("rs"), json!({ "summary_index": 0 }));
-            let members = with(place.clone(), json!({ "text": text }));
-            self.event("response.reasoning_summary_text.done", members, out);
-            let part = json!({ "type": "summary_text", "text": text });
-            let members = with(place, json!({ "part": part }));
-            self.event("response.reasoning_summary_part.done", members, out);
+    fn close_reasoning(&mut self, thought: Thought, proof: Option<&Proof>, out: &mut Vec<u8>) {
+        let Thought { mut summary, mut content, open } = thought;
+        if let Some(growing) = open {
+            let parts = if growing.part == Part::Summary { &mut summary } else { &mut content };
+            self.close_part("rs", parts, &growing, out);
         }
-        self.done(item::reasoning(&self.id("rs"), text, proof), out);
+        let mut item = item::reasoning(&self.id("rs"), "", proof);
+        if let Value::Object(item) = &mut item {
+            item.insert("summary".to_owned(), summary.into());
+            if !content.is_empty() {
+                item.insert("content".to_owned(), content.into());
+            }
+        }
+        self.done(item, out);
     }
 
     /// The proof ends the thinking before it; alone it is thinking without words.
     fn proof(&mut self, proof: &Proof, out: &mut Vec<u8>) {
-        if let Open::Reasoning { text } = &mut self.open {
-            let text = std::mem::take(text);
+        if let Open::Reasoning(thought) = &mut self.open {
+            let thought = std::mem::take(thought);
             self.open = Open::Nothing;
-            self.close_reasoning(&text, Some(proof), out);
+            self.close_reasoning(thought, Some(proof), out);
             return;
         }
         self.flush_calls(out);
         self.close("completed", out);
         self.add(&empty_reasoning(&self.id("rs")), out);
-        self.close_reasoning("", Some(proof), out);
+        self.close_reasoning(Thought::default(), Some(proof), out);
     }
 
     fn start_call(&mut self, index: u32, call: ToolCall, out: &mut Vec<u8>) {
@@ -262,7 +340,7 @@ impl Writer {
                     self.event("response.function_call_arguments.delta", members, out);
                 }
             }
-            Open::Nothing | Open::Message { .. } | Open::Reasoning { .. } | Open::Call { .. } => {
+            Open::Nothing | Open::Message { .. } | Open::Reasoning(_) | Open::Call { .. } => {
                 if let Some(waiting) = self.waiting.get_mut(&index) {
                     waiting.call.arguments.push_str(fragment);
                 }
@@ -342,39 +420,66 @@ impl Writer {
     fn adopt_item(&mut self, data: &Value) {
         let item = data.get("item").unwrap_or(&Value::Null);
         self.open_id = some_text(item, "id");
-        let words = String::new;
         self.open = match text(item, "type") {
-            "message" => Open::Message { parts: vec![], part: Part::Text, text: words() },
-            "reasoning" => Open::Reasoning { text: words() },
+            "message" => Open::Message { parts: vec![], part: None },
+            "reasoning" => Open::Reasoning(Thought::default()),
             "function_call" => {
                 let (id, name) = (text(item, "call_id").to_owned(), text(item, "name").to_owned());
-                let call = ToolCall { id, name, arguments: words() };
+                let call = ToolCall { id, name, arguments: String::new() };
                 Open::Call { index: u32::MAX, call }
             }
             _ => Open::Nothing,
         };
     }
 
-    fn adopt_delta(&mut self, data: &Value) {
-        let delta = text(data, "delta");
+    /// The part of the open item that grows.
+    const fn growing(&mut self) -> Option<&mut Option<Growing>> {
         match &mut self.open {
-            Open::Message { text, part, .. } => {
-                if self::text(data, "type") == "response.refusal.delta" {
-                    *part = Part::Refusal;
-                }
-                text.push_str(delta);
-            }
-            Open::Reasoning { text } => text.push_str(delta),
-            Open::Call { call, .. } => call.arguments.push_str(delta),
-            Open::Nothing => {}
+            Open::Message { part, .. } => Some(part),
+            Open::Reasoning(thought) => Some(&mut thought.open),
+            Open::Nothing | Open::Call { .. } => None,
         }
     }
 
     fn adopt_part(&mut self, data: &Value) {
-        let whole = data.get("part").filter(|part| part.is_object());
-        if let (Open::Message { parts, text, .. }, Some(whole)) = (&mut self.open, whole) {
-            parts.push(whole.clone());
-            text.clear();
+        let part = Part::of(data.get("part").unwrap_or(&Value::Null));
+        if let Some(growing) = self.growing() {
+            *growing = Some(Growing::new(part));
+        }
+    }
+
+    fn adopt_delta(&mut self, data: &Value) {
+        let delta = text(data, "delta");
+        if let Open::Call { call, .. } = &mut self.open {
+            call.arguments.push_str(delta);
+        }
+        // Some hosts open no parts.
+        let part = Part::of_delta(text(data, "type"));
+        if let Some(growing) = self.growing() {
+            growing.get_or_insert_with(|| Growing::new(part)).text.push_str(delta);
+        }
+    }
+
+    fn adopt_text_done(&mut self) {
+        if let Some(Some(growing)) = self.growing() {
+            growing.is_text_done = true;
+        }
+    }
+
+    fn adopt_part_done(&mut self, data: &Value) {
+        let whole = data.get("part").filter(|part| part.is_object()).cloned();
+        match &mut self.open {
+            Open::Message { parts, part } => {
+                *part = None;
+                parts.extend(whole);
+            }
+            Open::Reasoning(thought) => {
+                let is_summary = text(data, "type") == "response.reasoning_summary_part.done";
+                let Thought { summary, content, open } = thought;
+                *open = None;
+                if is_summary { summary } else { content }.extend(whole);
+            }
+            Open::Nothing | Open::Call { .. } => {}
         }
     }
 
@@ -462,7 +567,16 @@ impl StreamWriter for Writer {
                 self.adopted = data.get("response").and_then(Value::as_object).cloned();
             }
             "response.output_item.added" => self.adopt_item(&data),
-            "response.content_part.done" => self.adopt_part(&data),
+            "response.content_part.added" | "response.reasoning_summary_part.added" => {
+                self.adopt_part(&data);
+            }
+            "response.output_text.done"
+            | "response.refusal.done"
+            | "response.reasoning_text.done"
+            | "response.reasoning_summary_text.done" => self.adopt_text_done(),
+            "response.content_part.done" | "response.reasoning_summary_part.done" => {
+                self.adopt_part_done(&data);
+            }
             "response.output_item.done" => self.adopt_done(&data),
             kind if kind.ends_with(".delta") => self.adopt_delta(&data),
             _ => {}
