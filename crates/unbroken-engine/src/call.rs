@@ -460,6 +460,8 @@ impl Call {
         attempt.alive_at = now;
         attempt.content_at = now;
         attempt.flow = flow;
+        // Some hosts end each of several calls with a finish reason.
+        attempt.is_finishing &= flow != Flow::Call;
         if attempt.phase == Phase::Delivering {
             return;
         }

@@ -458,6 +458,7 @@ impl Upstream {
             for event in &piece.events {
                 admitted.flow = flow_of(event).or(admitted.flow);
                 admitted.is_finishing |= matches!(event, StreamEvent::Finish(_));
+                admitted.is_finishing &= !matches!(event, StreamEvent::ToolStart { .. });
             }
             if let Err(cause) = self.hold.take(piece, &mut self.pieces) {
                 admitted.end.get_or_insert(Err(cause));

@@ -243,6 +243,16 @@ fn a_finish_without_the_protocols_last_event_is_an_end() {
 }
 
 #[test]
+fn a_call_behind_a_finish_is_waited_for() {
+    let mut world = World::new(&["a", "b"]);
+    let (mut call, attempt) = delivering(&mut world, Delivered::Calls);
+    call.handle(&mut world.fleet, Input::Finishing { attempt }, world.now);
+    call.handle(&mut world.fleet, Input::Content { attempt, flow: Flow::Call }, world.now);
+    assert!(call.deadline() > Some(world.now + LAST_EVENT_WAIT));
+    assert_eq!(call.next_command(), None);
+}
+
+#[test]
 fn a_stall_is_waited_for_while_everybody_else_is_shut() {
     let mut world = World::new(&["a", "b"]);
     let limited = FailureCause::RateLimited { retry_after: Some(Duration::from_secs(100)) };

@@ -16,6 +16,8 @@ pub(super) struct Reader {
     has_started: bool,
     calls: Vec<Call>,
     finish: Option<FinishReason>,
+    /// Whether a call began behind the finish reason: some hosts end each call with one.
+    is_reopened: bool,
     usage: Option<Usage>,
     is_done: bool,
     has_failed: bool,
@@ -62,6 +64,7 @@ impl StreamReader for Reader {
     fn end(&mut self) -> Result<Ended, Truncated> {
         match self.finish {
             Some(_) | None if self.has_failed => Err(Truncated),
+            Some(_) if self.is_reopened && !self.is_done => Err(Truncated),
             // Some hosts give no reason, but count the tokens and say that they are done.
             None if self.is_done && self.usage.is_some() => {
                 Ok(Ended::new(finish_reason("", !self.calls.is_empty()), self.usage))
@@ -129,7 +132,8 @@ impl Reader {
         }
         let native = text(choice, "finish_reason");
         // A second finish chunk repeats the first.
-        if !native.is_empty() && self.finish.is_none() {
+        if !native.is_empty() && (self.finish.is_none() || self.is_reopened) {
+            self.is_reopened = false;
             let finish = finish_reason(native, !self.calls.is_empty());
             self.finish = Some(finish);
             out.push(StreamEvent::Finish(finish));
@@ -167,6 +171,7 @@ impl Reader {
         let index = known.unwrap_or(self.calls.len());
         let number = u32::try_from(index).unwrap_or(u32::MAX);
         if known.is_none() {
+            self.is_reopened = self.finish.is_some();
             let id = if id.is_empty() { format!("call_{index}") } else { id.to_owned() };
             self.calls.push(Call { native_index, id: id.clone() });
             let name = text(function, "name").to_owned();

@@ -59,6 +59,21 @@ fn case_83_a_second_reason_repeats_and_an_error_after_one_counts() {
 }
 
 #[test]
+fn a_call_behind_a_reason_needs_one_of_its_own() {
+    let whole = |id: &str, end: &str| {
+        format!(
+            r#"{{"choices":[{{"delta":{{"tool_calls":[{{"id":"{id}","function":{{"name":"f","arguments":"{{}}"}}}}]}},"finish_reason":{end}}}]}}"#
+        )
+    };
+    let (first, open) = (whole("a", "\"tool_calls\""), whole("b", "null"));
+    let second = whole("b", "\"tool_calls\"");
+    assert_eq!(finish(&chat(&[&first])), Some(FinishReason::ToolCalls));
+    assert_eq!(finish(&chat(&[&first, &open])), None);
+    assert_eq!(finish(&chat(&[&first, &open, "[DONE]"])), Some(FinishReason::ToolCalls));
+    assert_eq!(finish(&chat(&[&first, &second])), Some(FinishReason::ToolCalls));
+}
+
+#[test]
 fn case_84_85_calls_are_told_by_their_ids_and_named_once() {
     let fragment = |index: &str, id: &str, name: &str, arguments: &str| {
         format!(
