@@ -201,9 +201,7 @@ impl Upstream {
             words: None,
         };
         let prepared = upstream.prepare(choice, request, chat, &resume);
-        if how != How::Fresh {
-            upstream.joint = Some(Joint::new(resume, chat));
-        }
+        upstream.joint = (how != How::Fresh).then(|| Joint::new(resume, chat));
         match prepared {
             Ok(request) => upstream.exchange = Some(http.send(request, choice.endpoint.http2)),
             Err(cause) => upstream.news.push_back(News::Failed(cause)),

@@ -88,8 +88,7 @@ fn responses(events: &[Value], what: &str) {
                 let (id, text) = open.remove(&place.unwrap()).unwrap();
                 let item = &event["item"];
                 assert_eq!(item["id"], id, "{what}");
-                let said = said(item);
-                assert_eq!(said, text, "{what}");
+                assert_eq!(said(item), text, "{what}");
                 done.push(item.clone());
             }
             _ if kind.ends_with(".delta") || kind.ends_with(".done") || kind.contains("part") => {
