@@ -288,6 +288,7 @@ impl State {
     /// The fault that is set for every model, if one is.
     pub(super) fn peek(&self) -> Option<Fault> {
         let inner = self.inner();
-        inner.armed.iter().rev().find(|armed| armed.model == "*").map(|armed| armed.fault)
+        let strikes = |armed: &&Armed| armed.model == "*" && armed.times != Some(0);
+        inner.armed.iter().rev().find(strikes).map(|armed| armed.fault)
     }
 }
