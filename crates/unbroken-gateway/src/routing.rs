@@ -121,7 +121,7 @@ impl Routing {
 }
 
 fn choice(endpoint: &Arc<Endpoint>, model: &str) -> Choice {
-    Choice { endpoint: endpoint.clone(), model: model.to_owned(), weight: 1 }
+    Choice::new(endpoint.clone(), model.to_owned())
 }
 
 #[cfg(test)]
@@ -138,7 +138,9 @@ mod tests {
     fn labels(routing: &Routing, models: &[&str], substitute: bool) -> Vec<String> {
         let models: Vec<String> = models.iter().map(|model| (*model).to_owned()).collect();
         match routing.resolve(&models, substitute) {
-            Ok(route) => route.tiers.iter().map(|tier| tier.choices[0].label()).collect(),
+            Ok(route) => {
+                route.tiers.iter().map(|tier| tier.choices[0].label().to_owned()).collect()
+            }
             Err(error) => vec![error],
         }
     }

@@ -171,9 +171,9 @@ impl FailoverBuilder {
         }
         let mut choices = Vec::new();
         for TargetBuilder { endpoint, model } in self.targets {
-            let choice = Choice { endpoint: Arc::new(endpoint), model, weight: 1 };
+            let choice = Choice::new(Arc::new(endpoint), model);
             if choice.endpoint.base_url.is_empty() {
-                return Err(BuildError::NoAddress(choice.label()));
+                return Err(BuildError::NoAddress(choice.label().to_owned()));
             }
             choices.push(choice);
         }

@@ -4,32 +4,29 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use unbroken_wire::chat::Chat;
 use unbroken_wire::dialects::{ClientError, ErrorKind};
 
-use crate::capabilities::{Needs, Obstacle, abilities};
+use crate::capabilities::{Needs, Obstacle};
 use crate::failover::Shared;
 use crate::reply::{CallRequest, Reply};
 use crate::route::{Choice, Route, Tier};
 
-/// The request with the targets that can carry it.
+/// The request, which needs this much, with the targets that can carry it.
 ///
 /// # Errors
 /// What to tell the client when nobody can.
 pub(crate) fn by_somebody(
     shared: &Shared,
     mut request: CallRequest,
-    chat: &Chat,
+    needs: Needs,
 ) -> Result<CallRequest, Box<Reply>> {
-    let needs = Needs::of(chat);
     let now = shared.clock.now();
     let mut obstacles: Vec<(String, Obstacle)> = Vec::new();
     {
         let lessons = shared.lessons();
         for choice in request.route.tiers.iter().flat_map(|tier| &tier.choices) {
-            let mut known = abilities(choice);
-            lessons.add_to(&mut known, choice, now);
-            obstacles.extend(known.obstacle(&needs).map(|obstacle| (choice.label(), obstacle)));
+            let obstacle = lessons.abilities(choice, now).obstacle(needs);
+            obstacles.extend(obstacle.map(|obstacle| (choice.label().to_owned(), obstacle)));
         }
     }
     if obstacles.is_empty() {

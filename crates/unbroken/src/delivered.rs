@@ -38,15 +38,21 @@ pub(crate) struct Hop {
     pub(crate) how: How,
 }
 
+/// Fields without a neutral meaning that change the answer (tools of the provider's own, sound,
+/// probabilities) make it one that no other can be joined to. Only streams are joined.
+fn has_expressible_extras(chat: &Chat) -> bool {
+    if chat.extras.is_empty() || !chat.stream {
+        return true;
+    }
+    let fields = Chat { extras: chat.extras.clone(), ..Chat::plain("m", "") };
+    (OPENAI_CHAT.write_request)(&fields, "m").is_ok()
+}
+
 impl Ledger {
     pub(crate) fn new(chat: &Chat) -> Self {
-        // Fields without a neutral meaning that change the answer (tools of the provider's own,
-        // sound, probabilities) make it one that no other can be joined to.
-        let fields = Chat { extras: chat.extras.clone(), ..Chat::plain("m", "") };
-        let is_expressible = (OPENAI_CHAT.write_request)(&fields, "m").is_ok();
         Self {
             wants_json: chat.output != OutputFormat::Text,
-            is_sealed: chat.choices > 1 || !is_expressible,
+            is_sealed: chat.choices > 1 || !has_expressible_extras(chat),
             max_tokens: chat.max_tokens,
             ..Self::default()
         }

@@ -11,19 +11,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use unbroken_engine::call::{Ask, AttemptId, Call, Command, Failure, Input};
 use unbroken_engine::deadline::Kind;
+use unbroken_engine::fleet::Fleet;
 use unbroken_engine::resume::{Delivered, How};
 use unbroken_engine::target::{TargetId, Tier};
 use unbroken_engine::time::Timestamp;
 use unbroken_wire::chat::Chat;
 
 use crate::asked;
+use crate::capabilities::Needs;
 use crate::failover::Shared;
 use crate::observer::CallFacts;
 use crate::providers;
 use crate::relay::Relay;
 use crate::reply::{self, CallRequest, Refused, Reply};
-use crate::route::Choice;
-use crate::upstream::{Kept, News, Resume, Upstream};
+use crate::route::{Choice, Route};
+use crate::upstream::{Asked, Kept, News, Resume, Upstream};
 
 /// One call under way.
 pub(crate) struct Driver {
@@ -31,7 +33,10 @@ pub(crate) struct Driver {
     call: Call,
     request: CallRequest,
     chat: Chat,
-    choices: BTreeMap<TargetId, Choice>,
+    needs: Needs,
+    facts: Arc<CallFacts>,
+    /// Where in the route each target stands.
+    places: Vec<(TargetId, Place)>,
     /// What runs: one attempt, or two before the first content.
     upstreams: Vec<Upstream>,
     relay: Relay,
@@ -52,51 +57,45 @@ enum Ending {
 }
 
 impl Driver {
-    pub(crate) fn begin(shared: Arc<Shared>, request: CallRequest, chat: Chat) -> Self {
+    pub(crate) fn begin(
+        shared: Arc<Shared>,
+        request: CallRequest,
+        chat: Chat,
+        needs: Needs,
+    ) -> Self {
         let now = shared.clock.now();
         let kind = match (chat.stream, chat.asks_for_reasoning()) {
             (true, true) => Kind::ReasoningStream,
             (true, false) => Kind::Stream,
             (false, _) => Kind::Whole,
         };
-        let mut choices = BTreeMap::new();
-        let mut fleet = shared.fleet();
-        let tiers: Vec<Tier> = request
-            .route
-            .tiers
-            .iter()
-            .map(|tier| {
-                let targets = tier.choices.iter().map(|choice| {
-                    let id = fleet.target(&choice.spec(), now);
-                    choices.insert(id, choice.clone());
-                    (id, choice.weight)
-                });
-                Tier { targets: targets.collect(), order: tier.order }
-            })
-            .collect();
         let ask = Ask {
             client_retries: reply::client_retries(&request.headers),
-            input_tokens: u32::try_from(chat.estimated_input_tokens()).unwrap_or(u32::MAX),
+            input_tokens: u32::try_from(needs.input_tokens).unwrap_or(u32::MAX),
             conversation: asked::conversation(&request, &chat),
             fingerprint: asked::fingerprint(&request.body),
             effect: asked::effect(&chat),
             may_hedge: chat.choices <= 1,
             continues: request.route.stream.continues && !asked::forbids_continuation(&request),
-            prefix: prefix_targets(&choices, &chat),
-            ..Ask::new(&request.route.name, tiers, request.route.limits, kind)
+            ..Ask::new(&request.route.name, Vec::new(), request.route.limits, kind)
         };
-        let call = fleet.begin(&ask, now);
-        // Under the fleet's lock: nobody sees an event of the call before its facts are known.
-        shared.remember_call(call.id(), facts(&request, &chat, ask.input_tokens));
+        let facts = Arc::new(facts(&request, &chat, ask.input_tokens));
+        let mut fleet = shared.fleet();
+        let (tiers, places) = targets(&mut fleet, &request.route, now);
+        let prefix = prefix_targets(&places, &request.route, &chat);
+        let call = fleet.begin(&Ask { tiers, prefix, ..ask }, now);
+        shared.note_events(&mut fleet, Some(&facts));
         drop(fleet);
+        shared.remember_endpoints(request.route.choices());
         let relay = Relay::new(&request, &chat);
-        shared.remember_endpoints(choices.values());
         let mut driver = Self {
             shared,
             call,
             request,
             chat,
-            choices,
+            needs,
+            facts,
+            places,
             upstreams: Vec::new(),
             relay,
             kept: BTreeMap::new(),
@@ -211,7 +210,7 @@ impl Driver {
         let mut fleet = self.shared.fleet();
         for upstream in &mut self.upstreams {
             let target = target_of(&self.call, upstream.attempt());
-            let choice = target.and_then(|target| self.choices.get(&target));
+            let choice = target.and_then(|id| choice_of(&self.places, &self.request.route, id));
             if let Some((lesson, choice)) = upstream.take_lesson().zip(choice) {
                 self.shared.lessons().learn(choice, lesson, now);
             }
@@ -220,6 +219,7 @@ impl Driver {
             }
         }
         self.call.handle(&mut fleet, input, now);
+        self.shared.note_events(&mut fleet, Some(&self.facts));
         drop(fleet);
         let relayed = self.relay.attempt();
         let mut upstreams = self.upstreams.iter_mut();
@@ -232,7 +232,7 @@ impl Driver {
         while let Some(command) = self.call.next_command() {
             self.perform(&command);
         }
-        self.shared.observe();
+        self.shared.show();
     }
 
     fn perform(&mut self, command: &Command) {
@@ -281,7 +281,7 @@ impl Driver {
 
     fn start(&mut self, attempt: AttemptId, target: TargetId, how: How) {
         self.keep_failed_words();
-        let Some(choice) = self.choices.get(&target) else { return };
+        let Some(choice) = choice_of(&self.places, &self.request.route, target) else { return };
         let resume = match how {
             How::Fresh => {
                 if self.relay.attempt().is_some() {
@@ -298,7 +298,8 @@ impl Driver {
         };
         self.ways.insert(attempt, how);
         let http = &self.shared.http;
-        let upstream = Upstream::start(http, attempt, choice, &self.request, &self.chat, resume);
+        let asked = Asked { request: &self.request, chat: &self.chat, needs: self.needs };
+        let upstream = Upstream::start(http, attempt, choice, asked, resume);
         self.upstreams.push(upstream);
     }
 
@@ -338,8 +339,11 @@ impl Driver {
 
     fn label_of(&self, attempt: AttemptId) -> String {
         let target = target_of(&self.call, attempt);
-        let choice = target.and_then(|target| self.choices.get(&target));
-        choice.map(Choice::label).unwrap_or_default()
+        target.map(|target| self.label(target)).unwrap_or_default().to_owned()
+    }
+
+    fn label(&self, target: TargetId) -> &str {
+        choice_of(&self.places, &self.request.route, target).map(Choice::label).unwrap_or_default()
     }
 
     /// The target that answers, or answered last.
@@ -365,7 +369,7 @@ impl Driver {
     fn refused(&self) -> Refused {
         let now = self.shared.clock.now();
         let refusals = self.call.refusals(&self.shared.fleet(), now);
-        let label = |target| self.choices.get(&target).map(Choice::label).unwrap_or_default();
+        let label = |target| self.label(target).to_owned();
         let tried = self.call.trail().iter().map(|tried| (label(tried.target), tried.cause));
         Refused {
             tried: tried.collect(),
@@ -392,11 +396,46 @@ fn facts(request: &CallRequest, chat: &Chat, input_tokens: u32) -> CallFacts {
     }
 }
 
+/// A tier, and a place in it.
+type Place = (usize, usize);
+
+/// The targets of a route as the engine knows them, and where they stand there.
+fn targets(
+    fleet: &mut Fleet,
+    route: &Route,
+    now: Timestamp,
+) -> (Vec<Tier>, Vec<(TargetId, Place)>) {
+    let mut places = Vec::new();
+    let tiers = route.tiers.iter().enumerate().map(|(number, tier)| {
+        let targets = tier.choices.iter().enumerate().map(|(place, choice)| {
+            let id = fleet.target(choice.spec(), now);
+            places.push((id, (number, place)));
+            (id, choice.weight)
+        });
+        Tier { targets: targets.collect(), order: tier.order }
+    });
+    (tiers.collect(), places)
+}
+
+/// The choice that the engine knows by this id.
+fn choice_of<'a>(
+    places: &[(TargetId, Place)],
+    route: &'a Route,
+    id: TargetId,
+) -> Option<&'a Choice> {
+    let (_, (tier, place)) = places.iter().rev().find(|(other, _)| *other == id)?;
+    route.tiers.get(*tier)?.choices.get(*place)
+}
+
 /// The targets that are known to take the beginning of an answer to this request.
-fn prefix_targets(choices: &BTreeMap<TargetId, Choice>, chat: &Chat) -> Vec<TargetId> {
+fn prefix_targets(places: &[(TargetId, Place)], route: &Route, chat: &Chat) -> Vec<TargetId> {
+    if !chat.stream {
+        return Vec::new();
+    }
     let takes =
         |choice: &Choice| providers::prefill(&choice.endpoint, &choice.model, chat).is_some();
-    choices.iter().filter(|(_, choice)| takes(choice)).map(|(id, _)| *id).collect()
+    let ids = places.iter().map(|(id, _)| *id);
+    ids.filter(|id| choice_of(places, route, *id).is_some_and(takes)).collect()
 }
 
 /// The target of an attempt.
@@ -428,8 +467,7 @@ impl Drop for Driver {
         if !self.call.is_over() {
             self.tell(Input::ClientGone);
             self.upstreams.clear();
-            self.shared.observe();
+            self.shared.show();
         }
-        self.shared.forget_call(self.call.id());
     }
 }

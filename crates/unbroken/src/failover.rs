@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,17 +13,19 @@ use unbroken_engine::target::TargetSpec;
 use unbroken_wire::dialects::{ClientError, ErrorKind, RequestHead};
 
 use crate::background;
+use crate::capabilities::Needs;
 use crate::capabilities::lessons::Lessons;
 use crate::carried;
 use crate::clock::Clock;
 use crate::driver::Driver;
 use crate::endpoint::Endpoint;
 use crate::http::{HttpClient, HttpConfig};
-use crate::named::NamedCalls;
-use crate::observer::{CallFacts, Observer, Seen};
+use crate::named::{NamedCalls, Running};
+use crate::observer::{CallFacts, Observer};
 use crate::prober;
 use crate::reply::{CallRequest, Reply};
 use crate::route::{Choice, Route};
+use crate::screen::Screen;
 use crate::status_feed::{self, Pages};
 use crate::synthetic;
 
@@ -62,14 +62,11 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) http: HttpClient,
     fleet: Mutex<Fleet>,
-    calls: Mutex<BTreeMap<u64, Arc<CallFacts>>>,
-    /// Held while events are shown: they are seen one by one, in their order.
-    showing: Mutex<()>,
+    seen: Screen,
     has_prober: AtomicBool,
     /// By address and name of the key.
     endpoints: Mutex<Endpoints>,
     named: Arc<NamedCalls>,
-    observer: Arc<dyn Observer>,
     lessons: Mutex<Lessons>,
 }
 
@@ -85,11 +82,9 @@ impl Failover {
             named: Arc::new(NamedCalls::new(clock)),
             http: HttpClient::new(&config.http),
             fleet: Mutex::new(Fleet::new(config.fleet, seed)),
-            calls: Mutex::default(),
-            showing: Mutex::default(),
+            seen: Screen::new(observer),
             has_prober: AtomicBool::new(false),
             endpoints: Mutex::default(),
-            observer,
             lessons: Mutex::default(),
         });
         if config.fleet.health.enabled {
@@ -166,7 +161,7 @@ impl Failover {
         let choices = || route.tiers.iter().flat_map(|tier| &tier.choices);
         let mut fleet = self.shared.fleet();
         for choice in choices() {
-            fleet.target(&choice.spec(), now);
+            fleet.target(choice.spec(), now);
         }
         drop(fleet);
         self.shared.remember_endpoints(choices());
@@ -175,10 +170,11 @@ impl Failover {
     /// Answers one call. Failures are replies, too, in the client's dialect. Requests with the same
     /// `idempotency-key` are one call.
     pub async fn call(&self, request: CallRequest) -> Reply {
+        if !NamedCalls::is_named(&request) {
+            return self.run(request).await;
+        }
         let failover = self.clone();
-        let run = |request| -> Pin<Box<dyn Future<Output = Reply> + Send>> {
-            Box::pin(async move { failover.run(request).await })
-        };
+        let run = |request| -> Running { Box::pin(async move { failover.run(request).await }) };
         self.shared.named.call(request, run).await
     }
 
@@ -200,8 +196,9 @@ impl Failover {
                 return Reply::error(request.dialect, &error);
             }
         };
-        match carried::by_somebody(&self.shared, request, &chat) {
-            Ok(request) => Driver::begin(self.shared.clone(), request, chat).reply().await,
+        let needs = Needs::of(&chat);
+        match carried::by_somebody(&self.shared, request, needs) {
+            Ok(request) => Driver::begin(self.shared.clone(), request, chat, needs).reply().await,
             Err(reply) => *reply,
         }
     }
@@ -304,32 +301,21 @@ impl Shared {
         self.fleet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows the observer what has happened.
+    /// Shows the observer what has happened, unless somebody is doing so, who then goes on with it.
     pub(crate) fn observe(&self) {
-        let showing = self.showing.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let Some(event) = self.fleet().next_event() else { break };
-            let call = event.call().and_then(|number| {
-                let calls = self.calls();
-                calls.get(&number).cloned()
-            });
-            self.observer.observe(&Seen { event: &event, call: call.as_deref() });
-        }
-        drop(showing);
+        self.note_events(&mut self.fleet(), None);
+        self.seen.show();
     }
 
-    /// Remembers what a call is about until it ends.
-    pub(crate) fn remember_call(&self, number: u64, facts: CallFacts) {
-        self.calls().insert(number, Arc::new(facts));
+    /// Takes note of what has just happened, for [`Screen::show`] to show; `call` is whose doing
+    /// it is. While the fleet is held, so that everything is shown in its order.
+    pub(crate) fn note_events(&self, fleet: &mut Fleet, call: Option<&Arc<CallFacts>>) {
+        self.seen.note(std::iter::from_fn(|| fleet.next_event()), call);
     }
 
-    /// Forgets a call of which everything has been shown.
-    pub(crate) fn forget_call(&self, number: u64) {
-        self.calls().remove(&number);
-    }
-
-    fn calls(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<CallFacts>>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Shows what was taken note of.
+    pub(crate) fn show(&self) {
+        self.seen.show();
     }
 
     /// Starts the prober, unless it runs.
@@ -339,12 +325,14 @@ impl Shared {
         }
     }
 
+    /// Looks after the endpoints of these from now on.
     pub(crate) fn remember_endpoints<'a>(&self, choices: impl Iterator<Item = &'a Choice>) {
-        let mut endpoints = self.endpoints();
-        for choice in choices {
+        let own_address = std::ptr::from_ref(self).addr();
+        for choice in choices.filter(|choice| choice.is_new_to(own_address)) {
+            let mut endpoints = self.endpoints();
             let spec = choice.spec();
             if endpoints.len() < ENDPOINTS_MAX {
-                let name = (spec.endpoint, spec.key);
+                let name = (spec.endpoint.clone(), spec.key.clone());
                 endpoints.entry(name).or_insert_with(|| choice.endpoint.clone());
             }
         }

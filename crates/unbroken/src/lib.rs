@@ -25,6 +25,7 @@ pub mod providers;
 mod relay;
 pub mod reply;
 pub mod route;
+mod screen;
 mod status_feed;
 mod synthetic;
 mod upstream;

@@ -32,7 +32,7 @@ const RECORDING_MAX: usize = 64 << 20;
 /// Headers that tell clients apart.
 const CLIENT_HEADERS: &[&str] = &["authorization", "x-api-key", "x-goog-api-key", "api-key"];
 
-type Running = Pin<Box<dyn Future<Output = Reply> + Send>>;
+pub(crate) type Running = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 /// Everything that named calls share.
 pub(crate) struct NamedCalls {
@@ -69,6 +69,11 @@ impl NamedCalls {
     pub(crate) fn new(clock: Clock) -> Self {
         let calls = Mutex::new(Named::new(IdempotencyConfig::default()));
         Self { calls, hasher: RandomState::new(), clock }
+    }
+
+    /// Whether a request has a name.
+    pub(crate) fn is_named(request: &CallRequest) -> bool {
+        request.headers.contains_key(HEADER)
     }
 
     /// The reply to a request that may have a name; `run` makes the call.

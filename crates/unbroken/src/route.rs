@@ -1,11 +1,13 @@
 //! Which targets may answer a model name, and in which order.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use unbroken_engine::deadline::Limits;
 use unbroken_engine::target::{TargetSpec, TierOrder};
 
+use crate::capabilities::{self, Abilities};
 use crate::endpoint::Endpoint;
 
 /// What clients address by one model name.
@@ -81,28 +83,77 @@ pub struct Choice {
     pub model: String,
     /// How often it is picked, compared with its tier's others. Zero counts as one.
     pub weight: u32,
+    /// What follows from the above, made on first use: every call needs it.
+    known: OnceLock<Arc<Known>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    spec: TargetSpec,
+    abilities: Abilities,
+    /// Who has heard of it last, by address.
+    heard_by: AtomicUsize,
 }
 
 impl Choice {
+    /// A model at an endpoint, of weight 1.
+    #[must_use]
+    pub const fn new(endpoint: Arc<Endpoint>, model: String) -> Self {
+        Self { endpoint, model, weight: 1, known: OnceLock::new() }
+    }
+
+    /// The same with another weight.
+    #[must_use]
+    pub fn weighing(self, weight: u32) -> Self {
+        Self { weight, ..self }
+    }
+
     /// What people call it: `endpoint/model`.
     #[must_use]
-    pub fn label(&self) -> String {
-        format!("{}/{}", self.endpoint.name, self.model)
+    pub fn label(&self) -> &str {
+        &self.spec().label
     }
 
     /// How the engine knows it.
     #[must_use]
-    pub fn spec(&self) -> TargetSpec {
-        TargetSpec {
-            label: self.label().into(),
-            endpoint: self.endpoint.base_url.as_str().into(),
-            model: self.model.as_str().into(),
-            key: self.endpoint.key_name.as_str().into(),
-        }
+    pub fn spec(&self) -> &TargetSpec {
+        &self.known().spec
+    }
+
+    /// What is known of it, the operator's word included.
+    #[must_use]
+    pub fn abilities(&self) -> &Abilities {
+        &self.known().abilities
+    }
+
+    /// Whether somebody, named by an address, hears of it for the first time.
+    pub(crate) fn is_new_to(&self, address: usize) -> bool {
+        let heard_by = &self.known().heard_by;
+        // Every call asks; nearly none changes it.
+        heard_by.load(Ordering::Relaxed) != address
+            && heard_by.swap(address, Ordering::Relaxed) != address
+    }
+
+    fn known(&self) -> &Known {
+        self.known.get_or_init(|| {
+            let spec = TargetSpec {
+                label: format!("{}/{}", self.endpoint.name, self.model).into(),
+                endpoint: self.endpoint.base_url.as_str().into(),
+                model: self.model.as_str().into(),
+                key: self.endpoint.key_name.as_str().into(),
+            };
+            let heard_by = AtomicUsize::new(0);
+            Arc::new(Known { spec, abilities: capabilities::abilities(self), heard_by })
+        })
     }
 }
 
 impl Route {
+    /// Its targets, in the order of its tiers.
+    pub fn choices(&self) -> impl Iterator<Item = &Choice> {
+        self.tiers.iter().flat_map(|tier| &tier.choices)
+    }
+
     /// A route that asks `choices` in their order.
     #[must_use]
     pub fn in_order(name: &str, choices: Vec<Choice>, limits: Limits) -> Self {

@@ -13,10 +13,11 @@ use unbroken_engine::time::Timestamp;
 use unbroken_wire::chat::Chat;
 use unbroken_wire::dialects::OPENAI_CHAT;
 
+use crate::capabilities::Needs;
 use crate::failover::Shared;
 use crate::generate;
 use crate::route::{Choice, Route};
-use crate::upstream::{News, Resume, Upstream};
+use crate::upstream::{Asked, News, Resume, Upstream};
 
 /// How long to sleep when nothing is due.
 const IDLE: Duration = Duration::from_secs(1);
@@ -83,7 +84,7 @@ async fn probe(mut lease: Lease) {
 fn choice(shared: &Shared, target: TargetId) -> Option<Choice> {
     let spec = shared.fleet().spec(target).cloned()?;
     let endpoint = shared.endpoint_with_key(&spec.endpoint, &spec.key)?;
-    Some(Choice { endpoint, model: spec.model.to_string(), weight: 1 })
+    Some(Choice::new(endpoint, spec.model.to_string()))
 }
 
 /// Sends the tiny request and waits for its end.
@@ -94,7 +95,8 @@ async fn ask(shared: &Shared, choice: &Choice) -> Option<Result<(), FailureCause
     let route = Arc::new(Route::in_order("probe", Vec::new(), Limits::default()));
     let request = generate::request(route, written.body);
     let (http, attempt) = (&shared.http, AttemptId(1));
-    let mut upstream = Upstream::start(http, attempt, choice, &request, &chat, Resume::default());
+    let asked = Asked { request: &request, chat: &chat, needs: Needs::of(&chat) };
+    let mut upstream = Upstream::start(http, attempt, choice, asked, Resume::default());
     loop {
         match upstream.next().await {
             News::Connected | News::Alive | News::Content(_) | News::Joining | News::Finishing => {}

@@ -146,6 +146,17 @@ pub(crate) struct Upstream {
     words: Option<Kept>,
 }
 
+/// What the client asked.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// As it came.
+    pub(crate) request: &'a CallRequest,
+    /// In the neutral form.
+    pub(crate) chat: &'a Chat,
+    /// What it takes to carry it.
+    pub(crate) needs: Needs,
+}
+
 /// What is being read.
 enum Body {
     Nothing,
@@ -167,10 +178,10 @@ impl Upstream {
         http: &HttpClient,
         attempt: AttemptId,
         choice: &Choice,
-        request: &CallRequest,
-        chat: &Chat,
+        asked: Asked<'_>,
         resume: Resume,
     ) -> Self {
+        let Asked { request, chat, needs } = asked;
         let endpoint = choice.endpoint.clone();
         let (dialect, _) = providers::served_in(&endpoint, request.dialect, &choice.model);
         let speaks_alike = speaks_alike(request, chat, dialect);
@@ -190,7 +201,7 @@ impl Upstream {
             headers: HeaderMap::new(),
             warnings: Vec::new(),
             rate_limits: Vec::new(),
-            needs: Needs::of(chat),
+            needs,
             lesson: None,
             undo: Undo::default(),
             news: VecDeque::new(),
@@ -555,7 +566,7 @@ impl Upstream {
         let phase = Phase::Head;
         let reply = ErrorReply { status, headers: &self.headers, body: &error, phase };
         let cause = (self.endpoint.provider.classify)(&reply);
-        self.lesson = lesson(cause, &error, &self.needs);
+        self.lesson = lesson(cause, &error, self.needs);
         let cause = aside(self.dialect, joint::of_form(self.how, cause));
         self.words = Some(Kept {
             status,
@@ -571,7 +582,7 @@ impl Upstream {
         let phase = Phase::InBody;
         let reply = ErrorReply { status: 200, headers: &self.headers, body: error, phase };
         let cause = (self.endpoint.provider.classify)(&reply);
-        self.lesson = lesson(cause, error, &self.needs);
+        self.lesson = lesson(cause, error, self.needs);
         self.words.get_or_insert_with(|| Kept {
             status: error.inner_status.filter(|s| (400..600).contains(s)).unwrap_or(400),
             body: error.to_body().into(),

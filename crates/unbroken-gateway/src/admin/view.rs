@@ -240,7 +240,7 @@ pub(super) fn shapes(admin: &Admin, target: &str) -> Vec<Shape> {
     let shape = |route: &Arc<Route>| {
         let tiers = route.tiers.iter().map(|tier| {
             let choices = tier.choices.iter().map(|choice| {
-                let label = choice.label();
+                let label = choice.label().to_owned();
                 // A target that was never asked is as good as any.
                 let is_usable = usable.get(label.as_str()).copied().unwrap_or(true);
                 (label, choice.weight, is_usable)

@@ -171,7 +171,7 @@ fn banner(plan: &Plan, address: SocketAddr, admin: Option<SocketAddr>) -> String
     }
     for (name, route) in &plan.routes {
         let tiers = route.tiers.iter().map(|tier| {
-            let labels: Vec<String> = tier.choices.iter().map(|choice| choice.label()).collect();
+            let labels: Vec<&str> = tier.choices.iter().map(|choice| choice.label()).collect();
             labels.join(" | ")
         });
         let _ =

@@ -402,7 +402,7 @@ impl Checker<'_> {
             self.wrong(target, &message);
             return None;
         };
-        Some(Choice { endpoint: endpoint.clone(), model: model.to_owned(), weight })
+        Some(Choice::new(endpoint.clone(), model.to_owned()).weighing(weight))
     }
 
     fn limits(&mut self, file: &LimitsFile, base: Limits, at: Option<&Range<usize>>) -> Limits {

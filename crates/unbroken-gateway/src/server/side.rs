@@ -85,10 +85,8 @@ mod tests {
 
     #[test]
     fn embeddings_stay_with_their_model() {
-        let choice = |provider, model: &str| Choice {
-            endpoint: Arc::new(Endpoint::new(provider, None)),
-            model: model.to_owned(),
-            weight: 1,
+        let choice = |provider, model: &str| {
+            Choice::new(Arc::new(Endpoint::new(provider, None)), model.to_owned())
         };
         let choices = vec![
             choice(&OPENAI, "text-embedding-3-small"),
@@ -97,7 +95,7 @@ mod tests {
         ];
         let route = Route::in_order("e", choices, unbroken_engine::deadline::Limits::default());
         let left = same_model(&route);
-        let labels: Vec<String> =
+        let labels: Vec<&str> =
             left.tiers.iter().flat_map(|tier| &tier.choices).map(Choice::label).collect();
         let other = "openai-compatible/openai/text-embedding-3-small";
         assert_eq!(labels, ["openai/text-embedding-3-small", other]);

@@ -45,7 +45,7 @@ pub fn of_route(route: &Route) -> Vec<Coverage> {
 fn of_choice(choice: &Choice) -> Coverage {
     let abilities = abilities(choice);
     let needs = Need::ALL.map(|need| (need, cover(choice, &abilities, need)));
-    Coverage { label: choice.label(), needs: needs.to_vec(), context: abilities.context }
+    Coverage { label: choice.label().to_owned(), needs: needs.to_vec(), context: abilities.context }
 }
 
 /// What would be lost in an outage: for each target, what it carries and none of the others does.

@@ -4,6 +4,7 @@
 //! Invariants: at most 1,000 models are remembered; nothing is learned that the request did not
 //! ask for; what the operator says is never overruled.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ pub(crate) enum Lesson {
 }
 
 /// What a refusal teaches of its target, if anything.
-pub(crate) fn lesson(cause: FailureCause, body: &ErrorBody, needs: &Needs) -> Option<Lesson> {
+pub(crate) fn lesson(cause: FailureCause, body: &ErrorBody, needs: Needs) -> Option<Lesson> {
     match cause {
         FailureCause::TargetCannot(Limitation::Context) => {
             context_in(&body.message).map(Lesson::Context)
@@ -146,18 +147,21 @@ impl Lessons {
         }
     }
 
-    /// Adds what was learned to what is known.
-    pub(crate) fn add_to(&self, abilities: &mut Abilities, choice: &Choice, now: Timestamp) {
+    /// What is known of a target, with what was learned.
+    pub(crate) fn abilities<'a>(&self, choice: &'a Choice, now: Timestamp) -> Cow<'a, Abilities> {
+        let known = Cow::Borrowed(choice.abilities());
         if self.0.is_empty() {
-            return;
+            return known;
         }
         let name = (choice.endpoint.base_url.clone(), choice.model.clone());
-        let Some(learned) = self.0.get(&name) else { return };
+        let Some(learned) = self.0.get(&name) else { return known };
+        let mut abilities = known.into_owned();
         let fresh = learned.lacks.iter().filter(|(_, until)| now < *until);
         abilities.lacks.extend(fresh.map(|(need, _)| *need));
         if let Some((tokens, _)) = learned.context.filter(|(_, until)| now < *until) {
             abilities.context = Some(tokens);
         }
+        Cow::Owned(abilities)
     }
 }
 
@@ -171,17 +175,17 @@ mod tests {
 
     fn choice(model: &str) -> Choice {
         let endpoint = Endpoint::new(&OPENAI_COMPATIBLE, None).at("http://a");
-        Choice { endpoint: Arc::new(endpoint), model: model.to_owned(), weight: 1 }
+        Choice::new(Arc::new(endpoint), model.to_owned())
     }
 
     fn needs(of: &[Need]) -> Needs {
-        Needs { of: of.iter().copied().collect(), input_tokens: 10 }
+        Needs::with(of, 10)
     }
 
     fn taught(limitation: Limitation, message: &str, of: &[Need]) -> Option<Lesson> {
         let body = serde_json::json!({ "error": { "message": message } }).to_string();
         let body = ErrorBody::read(body.as_bytes());
-        lesson(FailureCause::TargetCannot(limitation), &body, &needs(of))
+        lesson(FailureCause::TargetCannot(limitation), &body, needs(of))
     }
 
     #[test]
@@ -231,8 +235,8 @@ mod tests {
         let mut lessons = Lessons::default();
         let at = |seconds: u64| Timestamp::after_start(Duration::from_secs(seconds));
         let known = |lessons: &Lessons, model: &str, now| {
-            let mut abilities = Abilities::default();
-            lessons.add_to(&mut abilities, &choice(model), now);
+            let choice = choice(model);
+            let abilities = lessons.abilities(&choice, now);
             (abilities.lacks.len(), abilities.context)
         };
         lessons.learn(&choice("m"), Lesson::Lacks(Need::Images), at(0));

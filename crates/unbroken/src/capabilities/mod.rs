@@ -59,9 +59,10 @@ impl Need {
 }
 
 /// What one request needs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    of: BTreeSet<Need>,
+    /// A bit for each need, in the order of [`Need::ALL`].
+    of: u8,
     /// Estimated tokens of input.
     pub input_tokens: u64,
 }
@@ -70,41 +71,58 @@ impl Needs {
     /// What `chat` needs.
     #[must_use]
     pub fn of(chat: &Chat) -> Self {
-        let mut of = BTreeSet::new();
+        let mut needs = Self { of: 0, input_tokens: chat.estimated_input_tokens() };
         if !chat.tools.is_empty() {
-            of.insert(Need::Tools);
+            needs.add(Need::Tools);
         }
         if matches!(chat.output, OutputFormat::Schema { .. }) {
-            of.insert(Need::JsonSchema);
+            needs.add(Need::JsonSchema);
         }
         if chat.effort.is_some_and(|effort| effort > Effort::None) {
-            of.insert(Need::Reasoning);
+            needs.add(Need::Reasoning);
         }
         for block in chat.turns.iter().flat_map(|turn| &turn.blocks) {
-            look_at(block, &mut of);
+            needs.look_at(block);
         }
-        Self { of, input_tokens: chat.estimated_input_tokens() }
+        needs
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with(needs: &[Need], input_tokens: u64) -> Self {
+        let mut all = Self { of: 0, input_tokens };
+        needs.iter().for_each(|need| all.add(*need));
+        all
     }
 
     /// Whether `need` is among them.
     #[must_use]
-    pub fn has(&self, need: Need) -> bool {
-        self.of.contains(&need)
+    pub const fn has(self, need: Need) -> bool {
+        self.of & Self::bit(need) != 0
     }
-}
 
-fn look_at(block: &Block, of: &mut BTreeSet<Need>) {
-    match block {
-        Block::Image(_) => drop(of.insert(Need::Images)),
-        Block::File { source: Source::Base64 { media_type, .. }, .. }
-            if media_type.starts_with("text/") => {}
-        Block::File { .. } => drop(of.insert(Need::Pdfs)),
-        Block::ToolResult { content, .. } => content.iter().for_each(|inner| look_at(inner, of)),
-        Block::Text(_)
-        | Block::Refusal(_)
-        | Block::ToolCall(_)
-        | Block::Thinking { .. }
-        | Block::Opaque(_) => {}
+    const fn add(&mut self, need: Need) {
+        self.of |= Self::bit(need);
+    }
+
+    const fn bit(need: Need) -> u8 {
+        1 << need as u8
+    }
+
+    fn look_at(&mut self, block: &Block) {
+        match block {
+            Block::Image(_) => self.add(Need::Images),
+            Block::File { source: Source::Base64 { media_type, .. }, .. }
+                if media_type.starts_with("text/") => {}
+            Block::File { .. } => self.add(Need::Pdfs),
+            Block::ToolResult { content, .. } => {
+                content.iter().for_each(|inner| self.look_at(inner));
+            }
+            Block::Text(_)
+            | Block::Refusal(_)
+            | Block::ToolCall(_)
+            | Block::Thinking { .. }
+            | Block::Opaque(_) => {}
+        }
     }
 }
 
@@ -151,7 +169,7 @@ pub fn abilities(choice: &Choice) -> Abilities {
 impl Abilities {
     /// What keeps a target with these abilities from being asked.
     #[must_use]
-    pub fn obstacle(&self, needs: &Needs) -> Option<Obstacle> {
+    pub fn obstacle(&self, needs: Needs) -> Option<Obstacle> {
         let lacking = |need: &&Need| need.is_strict() && needs.has(**need);
         if let Some(need) = self.lacks.iter().find(lacking) {
             return Some(Obstacle::Lacks(*need));

@@ -12,7 +12,7 @@ use crate::route::Route;
 
 fn choice(provider: &'static Provider, model: &str) -> Choice {
     let endpoint = Arc::new(Endpoint::new(provider, None));
-    Choice { endpoint, model: model.to_owned(), weight: 1 }
+    Choice::new(endpoint, model.to_owned())
 }
 
 fn needs(body: &str) -> Needs {
@@ -75,15 +75,15 @@ fn needs_are_seen_wherever_they_stand() {
 #[test]
 fn a_known_no_is_an_obstacle_and_a_hint_is_none() {
     let groq = abilities(&choice(&GROQ, "llama-3.3-70b-versatile"));
-    let with = |need| Needs { of: [need].into(), input_tokens: 10 };
-    assert_eq!(groq.obstacle(&with(Need::Images)), Some(Obstacle::Lacks(Need::Images)));
-    assert_eq!(groq.obstacle(&with(Need::Reasoning)), None);
-    assert_eq!(groq.obstacle(&with(Need::Tools)), None);
-    let long = Needs { of: BTreeSet::new(), input_tokens: 200_000 };
+    let with = |need| Needs::with(&[need], 10);
+    assert_eq!(groq.obstacle(with(Need::Images)), Some(Obstacle::Lacks(Need::Images)));
+    assert_eq!(groq.obstacle(with(Need::Reasoning)), None);
+    assert_eq!(groq.obstacle(with(Need::Tools)), None);
+    let long = Needs::with(&[], 200_000);
     let too_long = Obstacle::TooLong { tokens: 200_000, context: 131_072 };
-    assert_eq!(groq.obstacle(&long), Some(too_long));
-    let near = Needs { of: BTreeSet::new(), input_tokens: 140_000 };
-    assert_eq!(groq.obstacle(&near), None, "an estimate may be wrong by a fourth");
+    assert_eq!(groq.obstacle(long), Some(too_long));
+    let near = Needs::with(&[], 140_000);
+    assert_eq!(groq.obstacle(near), None, "an estimate may be wrong by a fourth");
 }
 
 #[test]

@@ -26,7 +26,7 @@ async fn fake() -> FakeProvider {
 
 fn at(provider: &'static Provider, model: &str, fake: &FakeProvider) -> Choice {
     let endpoint = Endpoint::new(provider, None).at(&format!("{}/v1", fake.url()));
-    Choice { endpoint: Arc::new(endpoint), model: model.to_owned(), weight: 1 }
+    Choice::new(Arc::new(endpoint), model.to_owned())
 }
 
 fn failover() -> Failover {

@@ -39,11 +39,8 @@ const WORD: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"c
 const STOP: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 
 fn route(urls: &[&str]) -> Arc<Route> {
-    let choices = urls.iter().map(|url| Choice {
-        endpoint: Arc::new(Endpoint::new(&providers::OPENAI, None).at(url)),
-        model: "m".to_owned(),
-        weight: 1,
-    });
+    let endpoint = |url| Arc::new(Endpoint::new(&providers::OPENAI, None).at(url));
+    let choices = urls.iter().map(|url| Choice::new(endpoint(url), "m".to_owned()));
     let limits = Limits { total: Duration::from_secs(10), ..Limits::default() };
     Arc::new(Route::in_order("r", choices.collect(), limits))
 }

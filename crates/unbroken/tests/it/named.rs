@@ -21,7 +21,7 @@ struct Gateway {
 async fn gateway() -> Gateway {
     let provider = FakeProvider::start(FakeConfig::default()).await.unwrap();
     let endpoint = Endpoint::new(&providers::OPENAI, None).at(&format!("{}/v1", provider.url()));
-    let choice = Choice { endpoint: Arc::new(endpoint), model: "m".to_owned(), weight: 1 };
+    let choice = Choice::new(Arc::new(endpoint), "m".to_owned());
     let route = Arc::new(Route::in_order("m", vec![choice], Limits::default()));
     let failover = Failover::new(FailoverConfig::default(), Arc::new(Unobserved));
     Gateway { provider, failover, route }

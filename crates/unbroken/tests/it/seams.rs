@@ -51,7 +51,7 @@ impl World {
                 name: name.to_owned(),
                 ..Endpoint::new(provider, None).at(&format!("{}{path}", fake.url()))
             };
-            Choice { endpoint: Arc::new(endpoint), model: model.to_owned(), weight: 1 }
+            Choice::new(Arc::new(endpoint), model.to_owned())
         };
         let choices = vec![
             choice(first, &one, "first", first_model),

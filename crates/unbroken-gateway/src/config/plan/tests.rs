@@ -40,7 +40,7 @@ fn a_whole_file_is_read() {
     .unwrap();
     let labels = |route: &str| -> Vec<Vec<String>> {
         let tiers = plan.routes[route].tiers.iter();
-        tiers.map(|tier| tier.choices.iter().map(Choice::label).collect()).collect()
+        tiers.map(|tier| tier.choices.iter().map(|c| c.label().to_owned()).collect()).collect()
     };
     assert_eq!(labels("chat"), [["openai/gpt-5.1"], ["local/llama/8b"]]);
     assert_eq!(labels("spread"), [["openai/a", "local/b"]]);

@@ -238,7 +238,7 @@ impl World {
         let path = if is_openai { "/v1" } else { "" };
         let url = format!("{}{path}", self.provider.url());
         let endpoint = Endpoint { prefill, ..Endpoint::new(provider_of(dialect), None).at(&url) };
-        Choice { endpoint: Arc::new(endpoint), model, weight: 1 }
+        Choice::new(Arc::new(endpoint), model)
     }
 
     /// What a client gets of a stream that nobody cuts.
