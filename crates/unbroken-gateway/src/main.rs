@@ -71,6 +71,12 @@ enum Command {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+    /// Print the JSON Schema of unbroken.toml, for editors
+    Schema {
+        /// Print the tables of the reference page instead
+        #[arg(long)]
+        page: bool,
+    },
     /// Run a provider that answers in numbered words and fails on command
     FakeProvider {
         /// Where to listen
@@ -102,6 +108,7 @@ fn main() -> ExitCode {
             Command::Init(options) => commands::init::run(&options),
             Command::Status(options) => commands::status::run(options).await,
             Command::Check { config } => commands::check::run(config),
+            Command::Schema { page } => commands::schema::run(page),
             Command::FakeProvider { listen, key, words } => {
                 commands::fake_provider::run(listen, key, words).await
             }

@@ -5,8 +5,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use super::schema;
 use crate::config::{Environment, Plan, Tiers};
 use crate::terminal::{print, say};
+
+/// What editors read, beside the file.
+const SCHEMA: &str = "unbroken.schema.json";
 
 /// What can be chosen.
 #[derive(Clone, Debug, clap::Args)]
@@ -32,6 +36,11 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             print(&format!(
                 "wrote {path}; `unbroken check` tells what it says, `unbroken serve` runs it"
             ));
+            // The editor's help; one that is there may be of another version, which `--help` of
+            // `unbroken schema` tells how to renew.
+            if write(&options.file.with_file_name(SCHEMA), &schema::text()).is_ok() {
+                print(&format!("wrote {SCHEMA}, which tells editors what may stand there"));
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -51,11 +60,11 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
 /// The text of the file.
 fn file(environment: &Environment) -> String {
     let plan = Plan::zero(environment);
-    let mut text =
-        "# The configuration of `unbroken serve`. It is read again when it changes; a mistake \
-                    in it changes nothing.\n# Every setting: docs/configuration.md\n\n\
-                    listen = \"127.0.0.1:4110\"\n"
-            .to_owned();
+    let mut text = format!(
+        "#:schema ./{SCHEMA}\n# The configuration of `unbroken serve`. It is read again when it \
+         changes; a mistake in it changes nothing.\n# Every setting: `unbroken schema --page`, or \
+         docs/configuration-reference.md\n\nlisten = \"127.0.0.1:4110\"\n"
+    );
     for endpoint in plan.endpoints.values() {
         let (name, key) = (&endpoint.name, &endpoint.key_name);
         let _ = write!(

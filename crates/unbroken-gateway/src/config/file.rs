@@ -56,7 +56,7 @@ pub(super) struct ModelFile {
     pub(super) lacks: Vec<Spanned<String>>,
     #[serde(default)]
     pub(super) has: Vec<Spanned<String>>,
-    pub(super) context: Option<u64>,
+    pub(super) context: Option<Spanned<u64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,7 +82,7 @@ pub(super) struct StreamFile {
     #[serde(rename = "continue")]
     pub(super) continues: Option<bool>,
     pub(super) hold_tool_calls: Option<bool>,
-    pub(super) commit_hold: Option<Span<true>>,
+    pub(super) commit_hold: Option<Spanned<Span<true>>>,
     pub(super) keep_alive: Option<Span>,
     pub(super) early_keep_alive: Option<bool>,
     pub(super) trail: Option<bool>,
@@ -126,24 +126,24 @@ pub(super) struct LimitsFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BreakerFile {
-    pub(super) failure_threshold: Option<std::num::NonZeroU32>,
+    pub(super) failure_threshold: Option<Spanned<u32>>,
     pub(super) recovery: Option<Span>,
     pub(super) recovery_max: Option<Spanned<Span>>,
     pub(super) probe_timeout: Option<Span>,
     pub(super) ramp_start: Option<Spanned<f64>>,
     pub(super) ramp_step: Option<Span>,
-    pub(super) ramp_successes: Option<u32>,
+    pub(super) ramp_successes: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RetryFile {
     pub(super) max_attempts: Option<Spanned<u32>>,
-    pub(super) revisits: Option<u32>,
+    pub(super) revisits: Option<Spanned<u32>>,
     pub(super) patience: Option<Span<true>>,
     pub(super) backoff: Option<Span>,
     pub(super) backoff_max: Option<Span>,
-    pub(super) budget: Option<u32>,
+    pub(super) budget: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,7 +153,7 @@ pub(super) struct HealthFile {
     pub(super) interval: Option<Span>,
     pub(super) timeout: Option<Span>,
     pub(super) probes: Option<bool>,
-    pub(super) probes_per_day: Option<u32>,
+    pub(super) probes_per_day: Option<Spanned<u32>>,
     pub(super) exercise: Option<Span>,
 }
 

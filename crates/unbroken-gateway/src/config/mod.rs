@@ -4,9 +4,13 @@ mod environment;
 mod error;
 mod file;
 mod plan;
+mod reference;
+#[cfg(test)]
+mod reference_tests;
 mod zero;
 
 pub(crate) use environment::Environment;
 pub(crate) use error::ConfigErrors;
 pub(crate) use plan::{AdminPlan, Plan};
+pub(crate) use reference::{page, schema};
 pub(crate) use zero::{Tiers, vendor_of};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::Range;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,18 +15,16 @@ use unbroken::endpoint::Endpoint;
 use unbroken::providers::{
     ANTHROPIC, GEMINI, OPENAI_COMPATIBLE, OPENAI_RESPONSES_COMPATIBLE, PROVIDERS, Provider,
 };
-use unbroken::route::{Choice, Route, StreamOptions, Tier};
+use unbroken::route::{Choice, Route, Tier};
 use unbroken_engine::deadline::Limits;
-use unbroken_engine::detector::DetectorConfig;
 use unbroken_engine::target::TierOrder;
 
 use super::error::{did_you_mean, explain};
-use super::file::{
-    File, LimitsFile, ModelFile, OrderFile, ProviderFile, RouteFile, Span, WeightedFile,
-};
+use super::file::{File, ModelFile, OrderFile, ProviderFile, RouteFile, WeightedFile};
 use super::{ConfigErrors, Environment, zero};
 
 mod admin;
+mod settings;
 
 pub(crate) use admin::AdminPlan;
 
@@ -133,22 +131,8 @@ impl Plan {
     }
 }
 
-/// How a route's streams are delivered.
-fn stream_options(file: &RouteFile) -> StreamOptions {
-    let (typed, base) = (&file.stream, StreamOptions::default());
-    let is_early = typed.early_keep_alive.unwrap_or(!base.early_keep_alive.is_zero());
-    StreamOptions {
-        continues: typed.continues.unwrap_or(base.continues),
-        hold_tool_calls: typed.hold_tool_calls.unwrap_or(base.hold_tool_calls),
-        commit_hold: typed.commit_hold.map_or(base.commit_hold, |span| span.0).min(COMMIT_HOLD_MAX),
-        keep_alive: typed.keep_alive.map_or(base.keep_alive, |span| span.0),
-        early_keep_alive: if is_early { base.early_keep_alive } else { Duration::ZERO },
-        trail: typed.trail.unwrap_or(base.trail),
-    }
-}
-
-/// Nobody waits longer for a first token that is there.
-const COMMIT_HOLD_MAX: Duration = Duration::from_secs(10);
+/// Enough for any share, and the sum of a tier's weights cannot run over.
+const WEIGHT_MAX: u32 = 1_000_000;
 
 fn default_listen() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 4110))
@@ -194,6 +178,19 @@ impl Checker<'_> {
 
     fn wrong<T>(&mut self, at: &Spanned<T>, message: &str) {
         self.errors.add(Some(at.span()), message);
+    }
+
+    /// A number within its bounds.
+    fn whole<T: Copy + PartialOrd + std::fmt::Display>(
+        &mut self,
+        typed: &Spanned<T>,
+        bounds: RangeInclusive<T>,
+    ) -> T {
+        if !bounds.contains(typed.get_ref()) {
+            let (least, most) = (bounds.start(), bounds.end());
+            self.wrong(typed, &format!("expected a number from {least} to {most}"));
+        }
+        *typed.get_ref()
     }
 
     fn endpoint(&mut self, file: &ProviderFile) -> Option<Endpoint> {
@@ -254,7 +251,7 @@ impl Checker<'_> {
             name: file.name.clone(),
             lacks: self.needs(&file.lacks),
             has: self.needs(&file.has),
-            context: file.context,
+            context: file.context.as_ref().map(|context| self.whole(context, 1..=1_000_000_000)),
         }
     }
 
@@ -369,7 +366,7 @@ impl Checker<'_> {
             self.wrong(&file.name, "a route has either `targets` or `tiers`, with a target in it");
         }
         let limits = self.limits(&file.limits, plan.limits, Some(&file.name.span()));
-        let stream = stream_options(file);
+        let stream = self.stream_options(&file.stream);
         Route { name: file.name.get_ref().clone(), tiers, limits, stream }
     }
 
@@ -386,6 +383,8 @@ impl Checker<'_> {
         };
         if weighted.weight == 0 {
             self.wrong(target, "a weight of 0 never sends anything: leave the target out");
+        } else if weighted.weight > WEIGHT_MAX {
+            self.wrong(target, &format!("a weight is at most {WEIGHT_MAX}"));
         }
         Some(weighted)
     }
@@ -403,93 +402,6 @@ impl Checker<'_> {
             return None;
         };
         Some(Choice::new(endpoint.clone(), model.to_owned()).weighing(weight))
-    }
-
-    fn limits(&mut self, file: &LimitsFile, base: Limits, at: Option<&Range<usize>>) -> Limits {
-        let or = |typed: Option<Span>, default: Duration| typed.map_or(default, |span| span.0);
-        let limits = Limits {
-            connect: or(file.connect, base.connect),
-            first_token: or(file.first_token, base.first_token),
-            first_token_reasoning: or(file.first_token_reasoning, base.first_token_reasoning),
-            answer: or(file.answer, base.answer),
-            silence: or(file.silence, base.silence),
-            between_tokens: or(file.between_tokens, base.between_tokens),
-            stall: or(file.stall, base.stall),
-            total: or(file.total, base.total),
-        };
-        for (name, limit) in [("connect", limits.connect), ("first_token", limits.first_token)] {
-            if limit > limits.total {
-                let (limit, total) = (limit.as_secs_f32(), limits.total.as_secs_f32());
-                let message = format!("`{name}` ({limit} s) is longer than `total` ({total} s)");
-                self.errors.add(at.cloned(), message);
-            }
-        }
-        limits
-    }
-
-    fn settings(&mut self, file: &File, plan: &mut Plan) {
-        let set = |value: &mut Duration, typed: Option<Span>| {
-            if let Some(span) = typed {
-                *value = span.0;
-            }
-        };
-        let breaker = &mut plan.failover.fleet.breaker;
-        if let Some(threshold) = file.breaker.failure_threshold {
-            breaker.detector = DetectorConfig::Consecutive { failure_threshold: threshold };
-        }
-        set(&mut breaker.recovery, file.breaker.recovery);
-        match &file.breaker.recovery_max {
-            Some(longest) if longest.get_ref().0 < breaker.recovery => {
-                let message = "expected a duration that is not below `recovery`";
-                self.errors.add(Some(longest.span()), message);
-            }
-            typed => set(&mut breaker.recovery_max, typed.as_ref().map(|typed| *typed.get_ref())),
-        }
-        set(&mut breaker.probe_timeout, file.breaker.probe_timeout);
-        set(&mut breaker.ramp_step, file.breaker.ramp_step);
-        breaker.recovery_max = breaker.recovery_max.max(breaker.recovery);
-        if let Some(share) = &file.breaker.ramp_start {
-            breaker.ramp_start_per_mille = (share.get_ref().clamp(0.001, 1.0) * 1000.0) as u32;
-            if !(0.001..=1.0).contains(share.get_ref()) {
-                self.errors.add(Some(share.span()), "expected a number from 0.001 to 1");
-            }
-        }
-        breaker.ramp_successes = file.breaker.ramp_successes.unwrap_or(breaker.ramp_successes);
-        let retry = &mut plan.failover.fleet.retry;
-        if let Some(attempts) = &file.retry.max_attempts {
-            retry.max_attempts = *attempts.get_ref();
-            if !(1..=16).contains(attempts.get_ref()) {
-                self.errors.add(Some(attempts.span()), "expected a number from 1 to 16");
-            }
-        }
-        retry.revisits = file.retry.revisits.unwrap_or(retry.revisits);
-        retry.patience = file.retry.patience.map_or(retry.patience, |span| span.0);
-        set(&mut retry.backoff.base, file.retry.backoff);
-        set(&mut retry.backoff.cap, file.retry.backoff_max);
-        retry.budget.capacity = file.retry.budget.unwrap_or(retry.budget.capacity);
-        let health = &mut plan.failover.fleet.health;
-        health.enabled = file.health.enabled.unwrap_or(health.enabled);
-        set(&mut health.interval, file.health.interval);
-        health.interval_when_ill = health.interval_when_ill.min(health.interval);
-        set(&mut health.timeout, file.health.timeout);
-        let synthetic = &mut plan.failover.fleet.synthetic;
-        synthetic.enabled = file.health.probes.unwrap_or(synthetic.enabled);
-        synthetic.daily_max = file.health.probes_per_day.unwrap_or(synthetic.daily_max);
-        synthetic.exercise = file.health.exercise.map(|span| span.0);
-        set(&mut plan.server.drain, file.server.drain);
-        plan.server.substitute = file.server.substitute.unwrap_or(plan.server.substitute);
-        if let Some(connections) = &file.server.connections_max {
-            plan.server.connections_max = *connections.get_ref();
-            if *connections.get_ref() == 0 {
-                self.errors.add(Some(connections.span()), "expected a number above 0");
-            }
-        }
-        if let Some(size) = &file.server.body_max {
-            match read_size(size.get_ref()) {
-                Some(bytes) => plan.server.body_max = bytes,
-                None => self.wrong(size, "expected a size such as \"32MiB\", up to \"1GiB\""),
-            }
-        }
     }
 }
 
@@ -514,15 +426,6 @@ fn is_address(url: &str) -> bool {
             && uri.host().is_some_and(|host| !host.is_empty())
             && uri.query().is_none()
     })
-}
-
-/// `64KiB`, `32MiB`, `1GiB`.
-fn read_size(text: &str) -> Option<usize> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-    let (number, unit) =
-        units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;
-    let bytes = number.trim().parse::<usize>().ok()?.checked_mul(unit)?;
-    (1..=1 << 30).contains(&bytes).then_some(bytes)
 }
 
 #[cfg(test)]

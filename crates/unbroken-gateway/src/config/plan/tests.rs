@@ -1,3 +1,5 @@
+use unbroken_engine::detector::DetectorConfig;
+
 use super::*;
 
 fn environment() -> Environment {
@@ -110,7 +112,7 @@ fn durations_and_sizes_must_make_sense() {
         ("[limits]\ntotal = \"10\"", "a duration such as"),
         ("[limits]\ntotal = 10", "a duration such as"),
         ("[server]\nbody_max = \"32\"", "a size such as"),
-        ("[breaker]\nfailure_threshold = 0", "nonzero"),
+        ("[breaker]\nfailure_threshold = 0", "from 1 to 1000"),
         ("[retry]\nmax_attempts = 99", "from 1 to 16"),
     ] {
         assert!(errors(source).contains(part), "{source}: {}", errors(source));
@@ -238,7 +240,10 @@ fn what_is_out_of_bounds_is_refused_where_it_stands() {
             "[breaker]\nrecovery = \"9s\"\nrecovery_max = \"5s\"\n",
             "unbroken.toml:3:16: expected a duration that is not below `recovery`",
         ),
-        ("[server]\nconnections_max = 0\n", "unbroken.toml:2:19: expected a number above 0"),
+        (
+            "[server]\nconnections_max = 0\n",
+            "unbroken.toml:2:19: expected a number from 1 to 1000000",
+        ),
         ("[limits]\nconnect = \"0s\"\n", "above zero"),
         ("[limits]\nconnect = \"25h\"\n", "above zero"),
     ] {
