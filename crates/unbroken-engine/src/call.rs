@@ -34,7 +34,7 @@ use core::time::Duration;
 use crate::cause::{FailureCause, Unreachable};
 use crate::choose;
 use crate::deadline::{Kind, Limits};
-use crate::event::{AttemptResult, Event, Outcome, Phase, Why};
+use crate::event::{AttemptResult, Event, Outcome, Phase, Spent, Why};
 use crate::fleet::{Fleet, Permits, Placed, Refusal, Sample};
 use crate::random::Random;
 use crate::resume::{Delivered, Flow, How, LAST_EVENT_WAIT};
@@ -262,6 +262,8 @@ struct Attempt {
     is_finishing: bool,
     /// Whether nobody else could go on when its text stalled.
     is_last: bool,
+    /// What it has used so far.
+    spent: Option<Spent>,
 }
 
 #[derive(Debug)]
@@ -449,6 +451,13 @@ impl Call {
         }
     }
 
+    /// What a running attempt has used so far: said before whatever may end it, for who watches.
+    pub fn spends(&mut self, attempt: AttemptId, spent: Option<Spent>) {
+        if let Some(running) = self.running(attempt) {
+            running.spent = spent;
+        }
+    }
+
     /// The running attempt of this name: late news of an earlier one is ignored.
     fn running(&mut self, id: AttemptId) -> Option<&mut Attempt> {
         self.running.iter_mut().find(|attempt| attempt.id == id)
@@ -630,6 +639,7 @@ impl Call {
             result,
             phase: attempt.phase,
             took: now.since(attempt.started),
+            spent: attempt.spent,
         });
         Some(attempt)
     }

@@ -48,6 +48,8 @@ pub enum Event {
         phase: Phase,
         /// Time since the attempt was started.
         took: Duration,
+        /// What it has used; absent if it used nothing that is known of.
+        spent: Option<Spent>,
     },
     /// An answer broke after its first content.
     StreamBroke {
@@ -201,6 +203,19 @@ impl Event {
             | Self::HealthChecked { .. } => None,
         }
     }
+}
+
+/// What an attempt has used, in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Prompt, cached parts included.
+    pub input: u64,
+    /// Of these, read from a cache.
+    pub cached: u64,
+    /// Answer, thinking included.
+    pub output: u64,
+    /// Whether its target did not say, so that these are estimates.
+    pub is_estimated: bool,
 }
 
 /// Why an attempt was started.

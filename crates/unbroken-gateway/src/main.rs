@@ -14,10 +14,12 @@ mod admin;
 mod commands;
 mod config;
 mod journal;
+mod ledger;
 mod log;
 mod metrics;
 mod rehearsal;
 mod reload;
+mod report;
 mod routing;
 mod server;
 mod terminal;
@@ -65,6 +67,8 @@ enum Command {
     Init(commands::init::Options),
     /// Show the targets of a running gateway, through its admin API
     Status(commands::status::Options),
+    /// Tell how available it was and what failover did, from the ledger
+    Report(commands::report::Options),
     /// Check the configuration and print what it says
     Check {
         /// The configuration; unbroken.toml if it is there, else keys from the environment
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
             Command::Drill { drill, list, json } => commands::drill::run(drill, list, json).await,
             Command::Init(options) => commands::init::run(&options),
             Command::Status(options) => commands::status::run(options).await,
+            Command::Report(options) => commands::report::run(&options),
             Command::Check { config } => commands::check::run(config),
             Command::Schema { page } => commands::schema::run(page),
             Command::FakeProvider { listen, key, words } => {

@@ -41,6 +41,14 @@ pub(crate) struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     generation: Gauge<i64, AtomicI64>,
     is_refused: Gauge<i64, AtomicI64>,
+    ledger_entries: Family<LedgerLabels, Counter>,
+    ledger_open: Gauge<i64, AtomicI64>,
+    ledger_bytes: Gauge<i64, AtomicI64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LedgerLabels {
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -183,6 +191,9 @@ impl Metrics {
             stream_breaks: Family::default(),
             stream_seams: Family::default(),
             seam_gap: Family::new_with_constructor(histogram),
+            ledger_entries: Family::default(),
+            ledger_open: Gauge::default(),
+            ledger_bytes: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -235,6 +246,35 @@ impl Metrics {
         r.register("stream_seams", seams, self.stream_seams.clone());
         let gap = "From a break to the first content after it";
         r.register("stream_seam_gap_seconds", gap, self.seam_gap.clone());
+        let entries = "Entries of the ledger: written, or left out because it was too slow";
+        r.register("ledger_entries", entries, self.ledger_entries.clone());
+        r.register("ledger_open", "1 while there is a ledger", self.ledger_open.clone());
+        r.register("ledger_bytes", "What the ledger takes on disk", self.ledger_bytes.clone());
+    }
+
+    /// Whether there is a ledger.
+    pub(crate) fn ledger_is_open(&self, is_open: bool) {
+        self.ledger_open.set(i64::from(is_open));
+    }
+
+    /// What the ledger takes.
+    pub(crate) fn ledger_bytes(&self, bytes: u64) {
+        self.ledger_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Entries went into the ledger.
+    pub(crate) fn ledger_written(&self, count: u64) {
+        self.ledger_entries.get_or_create(&LedgerLabels { result: "written" }).inc_by(count);
+    }
+
+    /// Entries did not get into the ledger.
+    pub(crate) fn ledger_left_out(&self, count: u64) {
+        self.ledger_entries.get_or_create(&LedgerLabels { result: "left_out" }).inc_by(count);
+    }
+
+    /// How many did not, so far.
+    pub(crate) fn ledger_left_out_so_far(&self) -> u64 {
+        self.ledger_entries.get_or_create(&LedgerLabels { result: "left_out" }).get()
     }
 
     fn alert(&self, alert: &'static str) {

@@ -176,6 +176,9 @@ fn after_restart(before: &Plan, plan: &Plan) -> Vec<&'static str> {
     if plan.server.connections_max != before.server.connections_max {
         names.push("server.connections_max");
     }
+    if plan.ledger != before.ledger {
+        names.push("ledger");
+    }
     let admin =
         |plan: &Plan| plan.admin.as_ref().map(|a| (a.listen, a.token.expose_secret().to_owned()));
     if admin(plan) != admin(before) {

@@ -207,6 +207,7 @@ impl Driver {
 
     fn tell(&mut self, input: Input) {
         let now = self.shared.clock.now();
+        self.tell_spent(input);
         let mut fleet = self.shared.fleet();
         for upstream in &mut self.upstreams {
             let target = target_of(&self.call, upstream.attempt());
@@ -225,6 +226,26 @@ impl Driver {
         let mut upstreams = self.upstreams.iter_mut();
         if let Some(upstream) = upstreams.find(|upstream| relayed == Some(upstream.attempt())) {
             self.relay.pass_on(upstream);
+        }
+    }
+
+    /// Said before the engine hears of what may end an attempt: afterwards others watch its end.
+    fn tell_spent(&mut self, input: Input) {
+        let goes_on = match input {
+            Input::Connected { .. }
+            | Input::Alive { .. }
+            | Input::Joining { .. }
+            | Input::Content { .. }
+            | Input::Finishing { .. } => self.upstreams.len() < 2,
+            Input::Delivered(delivered) => delivered != Delivered::Full,
+            Input::Ended { .. } | Input::Failed { .. } | Input::Tick | Input::ClientGone => false,
+        };
+        if goes_on {
+            return;
+        }
+        let tokens = u64::from(self.facts.input_tokens);
+        for upstream in &self.upstreams {
+            self.call.spends(upstream.attempt(), upstream.spent(tokens));
         }
     }
 

@@ -10,9 +10,10 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use unbroken_engine::call::AttemptId;
 use unbroken_engine::cause::{FailureCause, Limitation};
+use unbroken_engine::event::Spent;
 use unbroken_engine::headroom::Left;
 use unbroken_engine::resume::{Flow, How};
-use unbroken_wire::chat::{Answer, Chat, FinishReason, StreamEvent};
+use unbroken_wire::chat::{Answer, Chat, FinishReason, StreamEvent, Usage};
 use unbroken_wire::dialects::{
     AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated, is_side,
 };
@@ -32,11 +33,13 @@ use crate::route::Choice;
 mod hold;
 mod joint;
 mod request;
+mod tally;
 
 pub(crate) use joint::Resume;
 
 use hold::Hold;
 use joint::Joint;
+use tally::Tally;
 
 /// A whole answer may not be larger. Bound: images come inside answers.
 const ANSWER_MAX: usize = 64 << 20;
@@ -144,6 +147,7 @@ pub(crate) struct Upstream {
     has_told_finish: bool,
     end: Option<End>,
     words: Option<Kept>,
+    tally: Tally,
 }
 
 /// What the client asked.
@@ -210,6 +214,7 @@ impl Upstream {
             has_told_finish: false,
             end: None,
             words: None,
+            tally: Tally::default(),
         };
         let prepared = upstream.prepare(choice, request, chat, &resume);
         upstream.joint = (how != How::Fresh).then(|| Joint::new(resume, chat));
@@ -271,10 +276,19 @@ impl Upstream {
 
     /// The size of the answer, in tokens; zero if the target did not say.
     pub(crate) fn output_tokens(&self) -> u32 {
-        let Some(end) = &self.end else { return 0 };
+        self.usage().map_or(0, |usage| u32::try_from(usage.output).unwrap_or(u32::MAX))
+    }
+
+    /// What the target says that a whole answer has used.
+    fn usage(&self) -> Option<Usage> {
+        let end = self.end.as_ref()?;
         let of_stream = end.ended.as_ref().and_then(Ended::usage);
-        let usage = of_stream.or_else(|| end.answer.as_ref()?.usage);
-        usage.map_or(0, |usage| u32::try_from(usage.output).unwrap_or(u32::MAX))
+        of_stream.or_else(|| end.answer.as_ref()?.usage)
+    }
+
+    /// What it has used so far; `input` is what the request is estimated at, in tokens.
+    pub(crate) fn spent(&self, input: u64) -> Option<Spent> {
+        self.tally.spent(self.usage(), input)
     }
 
     /// Whether it has nothing more to say.
@@ -311,7 +325,10 @@ impl Upstream {
 
     fn take_in(&mut self, progress: Progress) {
         match progress {
-            Progress::Connected { .. } => self.news.push_back(News::Connected),
+            Progress::Connected { .. } => {
+                self.tally.sent();
+                self.news.push_back(News::Connected);
+            }
             Progress::Head(head) => self.take_head(head),
             Progress::Bytes(bytes) => self.take_bytes(&bytes),
             Progress::End => self.take_end_of_body(),
@@ -321,6 +338,7 @@ impl Upstream {
 
     fn take_head(&mut self, head: http::response::Parts) {
         let status = head.status.as_u16();
+        self.tally.head(head.status.is_success());
         self.headers = head.headers;
         self.rate_limits = providers::rate_limits(&self.headers, Clock::unix_seconds());
         let frames = is_framed(self.content_type()).then(event_stream::Decoder::new);
@@ -400,6 +418,7 @@ impl Upstream {
         ended: Option<Result<Ended, Truncated>>,
     ) {
         let has_delivered = self.prelude == usize::MAX;
+        taken.pieces.iter().for_each(|piece| self.tally.take(&piece.events));
         let size = taken.size;
         let admitted = self.admit(taken.pieces);
         self.news.push_back(match admitted.flow {
@@ -535,6 +554,7 @@ impl Upstream {
         }
         match (self.dialect.read_answer)(bytes) {
             Ok(mut answer) => {
+                self.tally.answered(&answer);
                 self.undo.answer(&mut answer);
                 if self.wants_stream {
                     // The target answered at once although a stream was asked for.
@@ -606,6 +626,7 @@ impl Upstream {
     }
 
     fn fail(&mut self, cause: FailureCause) {
+        self.tally.failed();
         self.body = Body::Done;
         self.exchange = None;
         self.news.push_back(News::Failed(cause));

@@ -379,6 +379,7 @@ impl Call {
             flow: Flow::Text,
             is_finishing: false,
             is_last: false,
+            spent: None,
         });
         self.stage = Stage::Running;
         fleet.emit(Event::AttemptStarted { call: self.id, attempt: id.0, target: label, why });

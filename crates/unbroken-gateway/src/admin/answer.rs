@@ -18,6 +18,7 @@ use unbroken_engine::breaker::Forced;
 
 use super::paths::{self, Asked, Found, PATHS, Path};
 use super::{Admin, live, openapi, view, what_if};
+use crate::ledger;
 
 /// Whoever shows a wrong token waits, so that guessing takes long.
 const WRONG_TOKEN_WAIT: Duration = Duration::from_millis(250);
@@ -122,8 +123,8 @@ fn serve(admin: &Arc<Admin>, path: &Path, part: &str, query: &str) -> Outgoing {
             let calls: Vec<_> = calls.iter().map(AsRef::as_ref).collect();
             json!({ "calls": calls }).to_string()
         }
-        Asked::Call => match admin.journal.call(&decode(part)) {
-            Some(call) => json!(*call).to_string(),
+        Asked::Call => match one_call(admin, &decode(part)) {
+            Some(call) => call.to_string(),
             None => return fault(404, "no call of that id is remembered"),
         },
         Asked::Incidents => json!({ "incidents": admin.journal.incidents() }).to_string(),
@@ -135,6 +136,15 @@ fn serve(admin: &Arc<Admin>, path: &Path, part: &str, query: &str) -> Outgoing {
         Asked::Metrics => admin.metrics.page(),
     };
     respond(200, path.kind, Answer::Whole(Some(body.into())))
+}
+
+/// A call, from memory or, when it has gone from there, from the ledger.
+fn one_call(admin: &Admin, id: &str) -> Option<Value> {
+    if let Some(call) = admin.journal.call(id) {
+        return Some(json!(*call));
+    }
+    let database = ledger::open_to_read(admin.ledger.as_ref()?.path()).ok()?;
+    ledger::read_call(&database, id).ok()?
 }
 
 fn stream(admin: &Arc<Admin>, path: &Path) -> Outgoing {

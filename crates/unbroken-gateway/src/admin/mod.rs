@@ -18,6 +18,7 @@ use unbroken::Failover;
 
 use crate::config::AdminPlan;
 use crate::journal::Journal;
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::reload::Reloader;
 use crate::server::Current;
@@ -39,6 +40,7 @@ pub(crate) struct Admin {
     pub(crate) failover: Failover,
     pub(crate) current: Arc<Current>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) ledger: Option<Ledger>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) metrics: Arc<Metrics>,
     /// Where calls are served.

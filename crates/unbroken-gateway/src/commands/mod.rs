@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod drill;
 pub(crate) mod fake_provider;
 pub(crate) mod init;
+pub(crate) mod report;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod status;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use super::coverage;
 use crate::admin::{Admin, Door};
 use crate::config::{ConfigErrors, Environment, Plan};
 use crate::journal::Journal;
+use crate::ledger::Ledger;
 use crate::log::{All, Log};
 use crate::metrics::Metrics;
 use crate::reload::Reloader;
@@ -69,17 +70,26 @@ pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> 
         }
     };
     let Gateway { server, door, admin } = gateway;
-    say(&banner(&plan, server.address(), door.as_ref().map(Door::address)));
+    let ledger = admin.ledger.clone();
+    let door_at = door.as_ref().map(Door::address);
+    let told = banner(&plan, server.address(), door_at, ledger.as_ref().map(Ledger::path));
+    say(&told);
     for (route, warning) in coverage::warnings(&plan) {
         tracing::warn!(route, "{warning}");
     }
     drop(unbroken::spawn("reloads", admin.reloader.clone().run()));
+    drop(unbroken::spawn("incidents", admin.journal.clone().keep_incidents()));
+    let journal = admin.journal.clone();
     if let Some(door) = door {
         drop(unbroken::spawn("admin", door.serve(admin)));
     }
     match server.run(stop_signal()).await {
         Stopped::Drained => tracing::info!("stopped; every call was answered to its end"),
         Stopped::CutOff => tracing::warn!("stopped; calls were still open when the time was up"),
+    }
+    journal.note_incidents();
+    if let Some(ledger) = ledger {
+        ledger.close();
     }
     ExitCode::SUCCESS
 }
@@ -110,7 +120,9 @@ impl Gateway {
         let settings = plan.failover.clone();
         let current = Arc::new(Current::new(Routing::new(plan)));
         let metrics = Arc::new(Metrics::new());
-        let journal = Arc::new(Journal::new(current.clone()));
+        let started_ms = Clock::unix_millis();
+        let ledger = open_ledger(current.get().plan(), started_ms, &metrics);
+        let journal = Arc::new(Journal::new(current.clone(), ledger.clone()));
         let observer = Arc::new(All(vec![Arc::new(Log), metrics.clone(), journal.clone()]));
         let failover = Failover::new(settings, observer);
         let server = Server::bind(failover.clone(), current.clone(), metrics.clone())
@@ -122,12 +134,27 @@ impl Gateway {
             failover,
             current,
             journal,
+            ledger,
             reloader: Arc::new(reloader),
             metrics,
             serves_at: server.address(),
-            started_ms: Clock::unix_millis(),
+            started_ms,
         };
         Ok(Self { server, door, admin: Arc::new(admin) })
+    }
+}
+
+/// The ledger, if there is to be one. A gateway without it serves all the same.
+fn open_ledger(plan: &Plan, started_ms: u64, metrics: &Arc<Metrics>) -> Option<Ledger> {
+    match Ledger::open(&plan.ledger, started_ms, metrics.clone()) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            tracing::error!(
+                error,
+                "no ledger: calls are answered, but there will be no reports; see `[ledger]`"
+            );
+            None
+        }
     }
 }
 
@@ -152,10 +179,18 @@ pub(crate) async fn stop_signal() {
     }));
 }
 
-fn banner(plan: &Plan, address: SocketAddr, admin: Option<SocketAddr>) -> String {
+fn banner(
+    plan: &Plan,
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+    ledger: Option<&Path>,
+) -> String {
     let mut text = format!("unbroken {} on http://{address}\n", env!("CARGO_PKG_VERSION"));
     if let Some(admin) = admin {
         let _ = writeln!(text, "  dashboard http://{admin}");
+    }
+    if let Some(ledger) = ledger {
+        let _ = writeln!(text, "  ledger    {}", ledger.display());
     }
     if plan.endpoints.is_empty() {
         text.push_str(

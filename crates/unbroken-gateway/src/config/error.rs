@@ -54,10 +54,13 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
+/// Settings whose value is a secret, or has one in it.
+const SECRETS: [&str; 3] = ["key", "token", "webhook"];
+
 /// Errors end up in logs: a line that sets a key is shown up to the key.
 fn without_key(line: &str) -> String {
     match line.split_once('=') {
-        Some((name, value)) if name.trim() == "key" && !value.contains("${") => {
+        Some((name, value)) if SECRETS.contains(&name.trim()) && !value.contains("${") => {
             format!("{name}= …")
         }
         Some(_) | None => line.to_owned(),

@@ -27,6 +27,11 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) server: ServerFile,
     pub(super) admin: Option<AdminFile>,
+    pub(super) slo: Option<Spanned<f64>>,
+    #[serde(default)]
+    pub(super) ledger: LedgerFile,
+    #[serde(default)]
+    pub(super) alerts: AlertsFile,
 }
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +62,33 @@ pub(super) struct ModelFile {
     #[serde(default)]
     pub(super) has: Vec<Spanned<String>>,
     pub(super) context: Option<Spanned<u64>>,
+    pub(super) price: Option<Spanned<PriceFile>>,
+}
+
+/// What a model costs, in US dollars per million tokens.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PriceFile {
+    pub(super) input: f64,
+    /// Input that was read from a cache.
+    pub(super) cached: Option<f64>,
+    pub(super) output: f64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LedgerFile {
+    pub(super) enabled: Option<bool>,
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) max_size: Option<Spanned<String>>,
+    pub(super) max_age: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AlertsFile {
+    pub(super) webhook: Option<Spanned<String>>,
+    pub(super) redundancy_after: Option<Span>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,6 +106,7 @@ pub(super) struct RouteFile {
     pub(super) limits: LimitsFile,
     #[serde(default)]
     pub(super) stream: StreamFile,
+    pub(super) slo: Option<Spanned<f64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

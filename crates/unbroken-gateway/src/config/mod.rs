@@ -11,6 +11,6 @@ mod zero;
 
 pub(crate) use environment::Environment;
 pub(crate) use error::ConfigErrors;
-pub(crate) use plan::{AdminPlan, Plan};
+pub(crate) use plan::{AdminPlan, LedgerPlan, Plan, Price, Prices, read_age};
 pub(crate) use reference::{page, schema};
 pub(crate) use zero::{Tiers, vendor_of};

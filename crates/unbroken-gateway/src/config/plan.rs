@@ -24,9 +24,15 @@ use super::file::{File, ModelFile, OrderFile, ProviderFile, RouteFile, WeightedF
 use super::{ConfigErrors, Environment, zero};
 
 mod admin;
+mod alerts;
+mod ledger;
+mod money;
 mod settings;
 
 pub(crate) use admin::AdminPlan;
+pub(crate) use alerts::AlertsPlan;
+pub(crate) use ledger::{LedgerPlan, read_age};
+pub(crate) use money::{Price, Prices};
 
 /// What the gateway does.
 #[derive(Clone, Debug)]
@@ -45,6 +51,16 @@ pub(crate) struct Plan {
     pub(crate) server: ServerPlan,
     /// The admin API; off if absent.
     pub(crate) admin: Option<AdminPlan>,
+    /// The share of valid calls that clients are to see answered, where a route says nothing else.
+    pub(crate) slo: f64,
+    /// The same for routes that say so.
+    pub(crate) slos: BTreeMap<String, f64>,
+    /// What targets cost.
+    pub(crate) prices: Prices,
+    /// Where calls are written down.
+    pub(crate) ledger: LedgerPlan,
+    /// Who is told of what burns.
+    pub(crate) alerts: AlertsPlan,
     /// The files with keys that it was read from, beside the configuration's own.
     pub(crate) files: Vec<PathBuf>,
 }
@@ -85,8 +101,18 @@ impl Plan {
             failover: FailoverConfig::default(),
             server: ServerPlan::default(),
             admin: None,
+            slo: alerts::SLO,
+            slos: BTreeMap::new(),
+            prices: Prices::default(),
+            ledger: LedgerPlan::without_a_file(environment),
+            alerts: AlertsPlan::default(),
             files: Vec::new(),
         }
+    }
+
+    /// The share of valid calls that clients of a route are to see answered.
+    pub(crate) fn slo_of(&self, route: &str) -> f64 {
+        self.slos.get(route).copied().unwrap_or(self.slo)
     }
 
     /// The provider whose address is this gateway's own: its calls would go round for ever. It
@@ -126,7 +152,7 @@ impl Plan {
                 return Err(errors);
             }
         };
-        let plan = Checker { environment, errors: &mut errors }.check(&file);
+        let plan = Checker { environment, errors: &mut errors }.check(&file, Path::new(name));
         if errors.is_empty() { Ok(plan) } else { Err(errors) }
     }
 }
@@ -144,7 +170,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn check(&mut self, file: &File) -> Plan {
+    fn check(&mut self, file: &File, path: &Path) -> Plan {
         let mut plan = Plan::zero(self.environment);
         if !file.provider.is_empty() {
             plan.endpoints.clear();
@@ -167,6 +193,9 @@ impl Checker<'_> {
         plan.limits = self.limits(&file.limits, Limits::default(), None);
         self.settings(file, &mut plan);
         plan.admin = file.admin.as_ref().and_then(|admin| admin::check(self, admin));
+        plan.prices = money::check(self, &file.provider);
+        plan.ledger = ledger::check(self, &file.ledger, path);
+        alerts::check(self, file, &mut plan);
         for route in &file.route {
             let checked = Arc::new(self.route(route, &plan));
             if plan.routes.insert(checked.name.clone(), checked).is_some() {

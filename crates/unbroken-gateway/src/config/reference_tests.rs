@@ -23,6 +23,11 @@ fn file(section: &str, name: &str, line: &str) -> String {
         "provider.models" => {
             format!("{whole}[[provider.models]]\n{}{line}\n", without(&["name = \"m\""]))
         }
+        "provider.models.price" => {
+            let price = without(&["input = 1.0", "output = 1.0"]);
+            let models = "[[provider.models]]\nname = \"m\"\n[provider.models.price]\n";
+            format!("{whole}{models}{price}{line}\n")
+        }
         "route" => {
             let route = ["name = \"r\"", "targets = [\"a/m\"]"];
             format!("{whole}[[route]]\n{}{line}\n", without(&route))
@@ -117,6 +122,7 @@ fn every_default_is_what_holds_without_it_and_another_value_is_not() {
             Kind::Whole { .. } => (default.parse::<u64>().unwrap() + 1).to_string(),
             Kind::Number { .. } => "0.5".to_owned(),
             Kind::Span { .. } => "7s500ms".to_owned(),
+            Kind::Age { .. } => "7d".to_owned(),
             Kind::Size { .. } => "7MiB".to_owned(),
             Kind::Address => "127.0.0.1:1".to_owned(),
             Kind::OneOf(words) => {
@@ -141,9 +147,14 @@ fn edges(kind: Kind) -> (Vec<String>, Vec<String>) {
             if may_be_zero { &mut inside } else { &mut outside }.push("0s".to_owned());
             (inside, outside)
         }
-        Kind::Size { most } => {
+        Kind::Age { most } => {
+            let more = most.replacen('0', "1", 1);
+            (own(&["1s", most]), own(&["0s", &more, "1"]))
+        }
+        Kind::Size { least, most } => {
             let more = most.replacen('1', "2", 1);
-            (own(&["1KiB", most]), own(&["0KiB", &more, "1"]))
+            let less = least.replacen('1', "0", 1);
+            (own(&[least, most]), own(&[&less, &more, "1"]))
         }
         Kind::Whole { least, most } => {
             let less = i64::try_from(least).unwrap() - 1;
@@ -151,7 +162,9 @@ fn edges(kind: Kind) -> (Vec<String>, Vec<String>) {
             (inside, vec![less.to_string(), (most + 1).to_string(), "\"1\"".to_owned()])
         }
         Kind::Number { least, most } => {
-            (own(&[least, most]), own(&["0.0", "-1.0", "1.001", "nan"]))
+            let (less, more): (f64, f64) = (least.parse().unwrap(), most.parse().unwrap());
+            let outside = [less - 0.001, more + 0.001].map(|number| format!("{number:?}"));
+            (own(&[least, most]), [&outside[..], &own(&["-1.0", "nan"])].concat())
         }
         Kind::OneOf(words) => (own(words), own(&["zzz", ""])),
         Kind::Address => (own(&["[::1]:1"]), own(&["127.0.0.1", "zzz", ""])),

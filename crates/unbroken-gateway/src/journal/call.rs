@@ -5,11 +5,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 use unbroken::observer::CallFacts;
-use unbroken_engine::event::{AttemptResult, Event, Outcome};
+use unbroken_engine::cause::Blame;
+use unbroken_engine::event::{AttemptResult, Event, Outcome, Why};
+use unbroken_engine::resume::How;
+
+use super::spent::{Tokens, dollars};
+use crate::config::{Price, Prices};
 
 /// A call's attempts, causes and waits; never its words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct CallRecord {
+    /// Counts the calls of this process.
+    #[serde(skip)]
+    pub(crate) number: u64,
     /// The client's request id.
     pub(crate) id: String,
     /// The route.
@@ -28,6 +36,15 @@ pub(crate) struct CallRecord {
     pub(crate) outcome: &'static str,
     /// Who answered.
     pub(crate) target: Option<Arc<str>>,
+    /// Whether it was kept away from preferred targets that were down.
+    pub(crate) avoided: bool,
+    /// What all attempts used.
+    pub(crate) tokens: Tokens,
+    /// Tokens of the answer that were not lost when it broke, because another attempt went on.
+    pub(crate) saved_tokens: u64,
+    /// What all attempts cost, in US dollars; absent if that is not known of each.
+    #[serde(rename = "cost_usd", serialize_with = "dollars")]
+    pub(crate) cost_nanos: Option<i64>,
     /// Who was asked, in this order.
     pub(crate) attempts: Vec<AttemptRecord>,
     /// Waits for a target, in milliseconds.
@@ -37,7 +54,7 @@ pub(crate) struct CallRecord {
 }
 
 /// One attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct AttemptRecord {
     /// From 1.
     pub(crate) number: u32,
@@ -57,9 +74,28 @@ pub(crate) struct AttemptRecord {
     pub(crate) result: &'static str,
     /// The same in words.
     pub(crate) words: String,
+    /// What it was good for in the end: `answer`, `continuation`, `failed`, `hedge` or `left`.
+    pub(crate) purpose: &'static str,
+    /// What it used; absent if nothing that is known of.
+    pub(crate) tokens: Option<Tokens>,
+    /// What that cost, in US dollars; absent if it is not known.
+    #[serde(rename = "cost_usd", serialize_with = "dollars")]
+    pub(crate) cost_nanos: Option<i64>,
+    /// What its target costs, if that is known.
+    #[serde(skip)]
+    price: Option<Price>,
     /// Whether its target failed.
     #[serde(skip)]
     pub(crate) has_failed: bool,
+    /// Whether it failed and its target is to blame.
+    #[serde(skip)]
+    pub(crate) is_blamed: bool,
+    /// Whether it broke, and another attempt went on with what it had said.
+    #[serde(skip)]
+    pub(crate) was_continued: bool,
+    /// Whether it said again what its client had already.
+    #[serde(skip)]
+    pub(crate) is_restart: bool,
 }
 
 /// An engine makes at most 16 attempts, resends included 19; a record is bounded by itself.
@@ -70,8 +106,9 @@ pub(super) fn millis(duration: Duration) -> u64 {
 }
 
 impl CallRecord {
-    pub(super) fn new(facts: &CallFacts, now: u64) -> Self {
+    pub(super) fn new(number: u64, facts: &CallFacts, now: u64) -> Self {
         Self {
+            number,
             id: facts.id.clone(),
             route: facts.route.clone(),
             dialect: facts.dialect,
@@ -81,6 +118,10 @@ impl CallRecord {
             took_ms: 0,
             outcome: "open",
             target: None,
+            avoided: false,
+            tokens: Tokens::default(),
+            saved_tokens: 0,
+            cost_nanos: Some(0),
             attempts: Vec::new(),
             waits_ms: Vec::new(),
             notes: Vec::new(),
@@ -92,18 +133,8 @@ impl CallRecord {
         match event {
             Event::AttemptStarted { attempt, target, why, .. } => {
                 if self.attempts.len() < PARTS_MAX {
-                    self.attempts.push(AttemptRecord {
-                        number: *attempt,
-                        target: target.clone(),
-                        why: why.name(),
-                        at_ms: now.saturating_sub(self.begun_ms),
-                        first_token_ms: None,
-                        took_ms: 0,
-                        phase: "connecting",
-                        result: "open",
-                        words: String::new(),
-                        has_failed: false,
-                    });
+                    let at_ms = now.saturating_sub(self.begun_ms);
+                    self.attempts.push(AttemptRecord::new(*attempt, target, *why, at_ms));
                 }
             }
             Event::AttemptDelivered { attempt, after, .. } => {
@@ -111,16 +142,12 @@ impl CallRecord {
                     record.first_token_ms = Some(millis(*after));
                 }
             }
-            Event::AttemptEnded { attempt, target, result, phase, took, .. } => {
+            Event::AttemptEnded { attempt, target, result, .. } => {
                 if *result == AttemptResult::Answered {
                     self.target = Some(target.clone());
                 }
                 if let Some(record) = self.attempt(*attempt) {
-                    record.took_ms = millis(*took);
-                    record.phase = phase.name();
-                    record.result = result.name();
-                    record.words = words(*result);
-                    record.has_failed = matches!(result, AttemptResult::Failed(_));
+                    record.ended(event);
                 }
             }
             Event::CallWaits { wait, .. } => {
@@ -133,7 +160,10 @@ impl CallRecord {
             Event::HedgeDecided { won: false, .. } => self.remark("a hedge lost"),
             Event::CallThrottled { .. } => self.remark("turned away: every target was shut"),
             Event::StreamBroke { .. } => self.remark("the answer broke after its first content"),
-            Event::StreamContinued { .. } => self.remark("another attempt went on with it"),
+            Event::StreamContinued { attempt, how, .. } => {
+                self.remark("another attempt went on with it");
+                self.continued(*attempt, *how);
+            }
             Event::CallEnded { outcome, took, .. } => {
                 self.outcome = outcome.name();
                 if matches!(outcome, Outcome::Answered | Outcome::Rescued) && self.target.is_none()
@@ -156,6 +186,30 @@ impl CallRecord {
         }
     }
 
+    fn continued(&mut self, number: u32, how: How) {
+        for attempt in &mut self.attempts {
+            attempt.was_continued |= attempt.number < number && attempt.phase == "delivering";
+            attempt.is_restart |= attempt.number == number && how == How::Restart;
+        }
+    }
+
+    /// It is over: what did it use, and what for?
+    pub(super) fn close(&mut self, prices: &Prices) {
+        for attempt in &mut self.attempts {
+            attempt.purpose = attempt.what_for();
+            let Some(tokens) = attempt.tokens else { continue };
+            self.tokens.add(tokens);
+            if attempt.was_continued {
+                self.saved_tokens += tokens.output;
+            }
+            let price = prices.of(&attempt.target);
+            attempt.price = price;
+            attempt.cost_nanos = price.map(|p| p.nanos(tokens.input, tokens.cached, tokens.output));
+            let sum = self.cost_nanos.zip(attempt.cost_nanos);
+            self.cost_nanos = sum.map(|(so_far, more)| so_far.saturating_add(more));
+        }
+    }
+
     fn attempt(&mut self, number: u32) -> Option<&mut AttemptRecord> {
         self.attempts.iter_mut().find(|attempt| attempt.number == number)
     }
@@ -164,6 +218,74 @@ impl CallRecord {
         if self.notes.len() < PARTS_MAX {
             self.notes.push(text);
         }
+    }
+}
+
+impl AttemptRecord {
+    fn new(number: u32, target: &Arc<str>, why: Why, at_ms: u64) -> Self {
+        Self {
+            number,
+            target: target.clone(),
+            why: why.name(),
+            at_ms,
+            first_token_ms: None,
+            took_ms: 0,
+            phase: "connecting",
+            result: "open",
+            words: String::new(),
+            purpose: "left",
+            tokens: None,
+            cost_nanos: None,
+            price: None,
+            has_failed: false,
+            is_blamed: false,
+            was_continued: false,
+            is_restart: false,
+        }
+    }
+
+    fn ended(&mut self, event: &Event) {
+        let Event::AttemptEnded { result, phase, took, spent, .. } = event else { return };
+        self.took_ms = millis(*took);
+        self.phase = phase.name();
+        self.result = result.name();
+        self.words = words(*result);
+        self.tokens = spent.map(Tokens::from);
+        if let AttemptResult::Failed(cause) = result {
+            self.has_failed = true;
+            self.is_blamed = cause.blame() != Blame::Nobody;
+        }
+    }
+
+    fn what_for(&self) -> &'static str {
+        match (self.result, self.why) {
+            _ if self.was_continued => "answer",
+            ("answered", "continue") => "continuation",
+            ("answered", _) => "answer",
+            ("lost_race", _) | ("cancelled", "hedge" | "shadow") => "hedge",
+            ("cancelled" | "open", _) => "left",
+            _ => "failed",
+        }
+    }
+
+    /// What a part of its tokens cost, if that is known.
+    pub(crate) fn part_of_cost(&self, part: Tokens) -> Option<i64> {
+        self.price.map(|price| price.nanos(part.input, part.cached, part.output))
+    }
+
+    /// Its use that went into the answer, and its use that failover cost.
+    pub(crate) fn shares(&self) -> Option<(Tokens, Tokens)> {
+        let tokens = self.tokens?;
+        let none = Tokens::default();
+        Some(match self.purpose {
+            "answer" => (tokens, none),
+            // Its words are new, but the prompt was paid for once more.
+            "continuation" if !self.is_restart => {
+                let prompt = Tokens { output: 0, ..tokens };
+                (Tokens { input: 0, cached: 0, ..tokens }, prompt)
+            }
+            _ => (none, tokens),
+        })
     }
 }
 

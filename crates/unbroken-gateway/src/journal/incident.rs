@@ -52,6 +52,12 @@ pub(crate) struct Incident {
     /// When a block ends by itself.
     #[serde(skip)]
     until_ms: Option<u64>,
+    /// Whether it has changed since it was written down.
+    #[serde(skip)]
+    is_changed: bool,
+    /// Whether its traffic comes back.
+    #[serde(skip)]
+    is_returning: bool,
 }
 
 /// One line of a story.
@@ -65,6 +71,7 @@ pub(crate) struct Line {
 
 impl Incident {
     fn tell(&mut self, at_ms: u64, text: String) {
+        self.is_changed = true;
         if self.timeline.len() >= LINES_MAX {
             self.timeline.remove(LINES_MAX / 2);
         }
@@ -130,6 +137,32 @@ impl Incidents {
         self.all.iter().rev().cloned().collect()
     }
 
+    /// Those that have changed since the last time.
+    pub(super) fn changed(&mut self, now: u64) -> Vec<Incident> {
+        let mut changed = Vec::new();
+        for incident in &mut self.all {
+            incident.settle(now);
+            if std::mem::take(&mut incident.is_changed) {
+                changed.push(incident.clone());
+            }
+        }
+        changed
+    }
+
+    /// Whether anything is wrong anywhere.
+    pub(super) fn some_are_open(&self) -> bool {
+        self.all.iter().any(|incident| incident.ended_ms.is_none())
+    }
+
+    /// Whether a target is left alone: slow ones are not.
+    pub(super) fn is_down(&mut self, names: &Names, now: u64) -> bool {
+        self.all.iter_mut().for_each(|incident| incident.settle(now));
+        let mut open = self.all.iter().filter(|incident| incident.ended_ms.is_none());
+        open.any(|incident| {
+            incident.cell != "slowness" && !incident.is_returning && incident.concerns(names)
+        })
+    }
+
     /// A target answers: what failed before was not the beginning of anything.
     pub(super) fn answered(&mut self, target: &str) {
         self.streaks.remove(target);
@@ -141,6 +174,7 @@ impl Incidents {
             incident.settle(now);
             if incident.ended_ms.is_none() && incident.concerns(&names) {
                 incident.victims += 1;
+                incident.is_changed = true;
             }
         }
         if self.streaks.len() >= STREAKS_MAX && !self.streaks.contains_key(&names.target) {
@@ -168,7 +202,10 @@ impl Incidents {
     fn each_open_of(&mut self, target: &str, mut then: impl FnMut(&mut Incident)) {
         let Some(streak) = self.streaks.get(target) else { return };
         let open = self.all.iter_mut().filter(|incident| incident.ended_ms.is_none());
-        open.filter(|incident| incident.concerns(&streak.names)).for_each(&mut then);
+        for incident in open.filter(|incident| incident.concerns(&streak.names)) {
+            incident.is_changed = true;
+            then(incident);
+        }
     }
 
     /// A breaker changed.
@@ -182,6 +219,9 @@ impl Incidents {
     ) {
         let why = words::reason(reason);
         let wait = seconds(change.wait);
+        if let Some(incident) = self.open(cell.name(), name) {
+            incident.is_returning = change.to == "ramp";
+        }
         match change.to {
             "open" if change.from == "closed" || change.from == "ramp" => {
                 let text = format!("traffic is kept off for {wait}: {why}");
@@ -272,6 +312,8 @@ impl Incidents {
             client_failures: 0,
             timeline: VecDeque::new(),
             until_ms: None,
+            is_changed: true,
+            is_returning: false,
         };
         let streaks: Vec<&Streak> =
             self.streaks.values().filter(|streak| incident.concerns(&streak.names)).collect();

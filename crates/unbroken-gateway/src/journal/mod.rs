@@ -3,35 +3,41 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use unbroken::Clock;
 use unbroken::observer::{Observer, Seen};
 use unbroken_engine::event::{AttemptResult, Event, Outcome};
 
+use crate::ledger::{Entry, Ledger, Transition};
 use crate::server::Current;
 
 mod call;
 mod incident;
+mod spent;
 mod traffic;
 mod words;
 
-pub(crate) use call::CallRecord;
+pub(crate) use call::{AttemptRecord, CallRecord};
 pub(crate) use incident::Incident;
+pub(crate) use spent::Tokens;
 pub(crate) use traffic::{Seconds, TargetTraffic};
 pub(crate) use words::refusal;
 
-use call::AttemptRecord;
 use incident::{Incidents, Names};
 use traffic::Traffic;
 
 /// Finished calls are remembered up to this number: about 2 MB.
 const CALLS_MAX: usize = 1_000;
+/// Time between two looks at what has changed of incidents.
+const NOTE_INCIDENTS: Duration = Duration::from_millis(500);
 /// Open calls are watched up to this number; the server has fewer connections.
 const OPEN_MAX: usize = 20_000;
 
 /// Remembers.
 pub(crate) struct Journal {
     current: Arc<Current>,
+    ledger: Option<Ledger>,
     inner: Mutex<Inner>,
 }
 
@@ -45,8 +51,9 @@ struct Inner {
 
 impl Journal {
     /// An empty one. What endpoints and keys belong to a target, `current` knows.
-    pub(crate) fn new(current: Arc<Current>) -> Self {
-        Self { current, inner: Mutex::default() }
+    /// What is finished goes to the ledger.
+    pub(crate) fn new(current: Arc<Current>, ledger: Option<Ledger>) -> Self {
+        Self { current, ledger, inner: Mutex::default() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -78,6 +85,18 @@ impl Journal {
         self.inner().traffic.flows(Clock::unix_millis())
     }
 
+    /// The targets that a route prefers.
+    fn preferred(&self, route: &str) -> Vec<Names> {
+        let routing = self.current.get();
+        let plan = routing.plan();
+        let configured = plan.routes.get(route).cloned();
+        let made = || routing.resolve(&[route.to_owned()], plan.server.substitute).ok();
+        let route = configured.or_else(made);
+        let tier = route.as_ref().and_then(|route| route.tiers.first());
+        let choices = tier.into_iter().flat_map(|tier| &tier.choices);
+        choices.map(|choice| self.names(&choice.label())).collect()
+    }
+
     /// The endpoint and the key of a target, by its label.
     fn names(&self, target: &str) -> Names {
         let routing = self.current.get();
@@ -102,32 +121,79 @@ impl Observer for Journal {
             }
             _ => None,
         };
+        let preferred = match (seen.event, seen.call) {
+            (Event::AttemptStarted { attempt: 1, .. }, Some(call))
+                if self.inner().incidents.some_are_open() =>
+            {
+                self.preferred(&call.route)
+            }
+            _ => Vec::new(),
+        };
         let mut inner = self.inner();
-        inner.watch_call(seen, now);
+        let ended = inner.watch_call(seen, &preferred, now);
         inner.watch_targets(seen, names, now);
+        drop(inner);
+        if let Some(record) = ended {
+            self.keep(record, seen.event, now);
+        }
+        if let (Some(ledger), Some(transition)) = (&self.ledger, Transition::of(seen.event, now)) {
+            ledger.keep(Entry::Transition(transition));
+        }
+    }
+}
+
+impl Journal {
+    /// Writes incidents down as they change, for ever.
+    pub(crate) async fn keep_incidents(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(NOTE_INCIDENTS).await;
+            self.note_incidents();
+        }
+    }
+
+    /// Writes down the incidents that have changed.
+    pub(crate) fn note_incidents(&self) {
+        let Some(ledger) = &self.ledger else { return };
+        let changed = self.inner().incidents.changed(Clock::unix_millis());
+        for incident in changed {
+            ledger.keep(Entry::Incident(Box::new(incident)));
+        }
+    }
+
+    /// A call is over: what it cost is known now, and who was hurt.
+    fn keep(&self, mut record: CallRecord, event: &Event, now: u64) {
+        let Event::CallEnded { outcome, .. } = event else { return };
+        record.close(&self.current.get().plan().prices);
+        let record = Arc::new(record);
+        self.inner().call_ended(record.clone(), *outcome, now);
+        if let Some(ledger) = &self.ledger {
+            ledger.keep(Entry::Call(record));
+        }
     }
 }
 
 impl Inner {
-    /// Writes the records of calls.
-    fn watch_call(&mut self, seen: &Seen<'_>, now: u64) {
-        let (Some(number), Some(facts)) = (seen.event.call(), seen.call) else { return };
+    /// Writes the records of calls; gives back one that is over.
+    fn watch_call(&mut self, seen: &Seen<'_>, preferred: &[Names], now: u64) -> Option<CallRecord> {
+        let (number, facts) = (seen.event.call()?, seen.call?);
         if self.open.len() >= OPEN_MAX && !self.open.contains_key(&number) {
-            return;
+            return None;
         }
-        let record = self.open.entry(number).or_insert_with(|| CallRecord::new(facts, now));
+        let new = || CallRecord::new(number, facts, now);
+        let record = self.open.entry(number).or_insert_with(new);
         record.note(seen.event, now);
-        if let Event::CallEnded { outcome, .. } = seen.event {
-            let Some(record) = self.open.remove(&number) else { return };
-            self.call_ended(&record, *outcome, now);
-            if self.done.len() >= CALLS_MAX {
-                self.done.pop_front();
-            }
-            self.done.push_back(Arc::new(record));
+        if let Event::AttemptStarted { attempt: 1, target, .. } = seen.event {
+            let is_preferred = preferred.iter().any(|names| *names.target == **target);
+            let mut down = preferred.iter();
+            record.avoided = !preferred.is_empty()
+                && !is_preferred
+                && down.all(|names| self.incidents.is_down(names, now));
         }
+        let Event::CallEnded { .. } = seen.event else { return None };
+        self.open.remove(&number)
     }
 
-    fn call_ended(&mut self, record: &CallRecord, outcome: Outcome, now: u64) {
+    fn call_ended(&mut self, record: Arc<CallRecord>, outcome: Outcome, now: u64) {
         if let (Outcome::Answered | Outcome::Rescued, Some(target)) = (outcome, &record.target) {
             self.traffic.answered(&record.route, target, now);
         }
@@ -142,6 +208,10 @@ impl Inner {
                 Outcome::Answered | Outcome::Told | Outcome::ClientGone => {}
             }
         }
+        if self.done.len() >= CALLS_MAX {
+            self.done.pop_front();
+        }
+        self.done.push_back(record);
     }
 
     /// Follows the targets.

@@ -10,5 +10,6 @@
 )]
 
 mod admin;
+mod ledger;
 mod reload;
 mod stage;

@@ -96,11 +96,31 @@ impl Stage {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("unbroken.toml"), configuration(&providers)).unwrap();
         let (process, url, log) = serve(&folder).await;
-        let banner = log.lock().unwrap().clone();
-        let admin = banner.split("dashboard ").nth(1).and_then(|rest| rest.lines().next());
-        let admin = admin.unwrap_or_default().trim().to_owned();
+        let admin = dashboard(&log);
         let http = HttpClient::new(&HttpConfig::default());
         Self { providers, url, admin, folder, process, log, http }
+    }
+
+    /// Kills the gateway: it gets no chance to tidy up.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts the gateway once more, in the same folder.
+    pub(crate) async fn start_again(&mut self) {
+        let (process, url, log) = serve(&self.folder).await;
+        (self.process, self.url, self.log) = (process, url, log);
+        self.admin = dashboard(&self.log);
+    }
+
+    /// What another command of the program prints, in the gateway's folder.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_unbroken"));
+        command.args(arguments).current_dir(&self.folder).env_clear();
+        let output = command.env("XDG_STATE_HOME", &self.folder).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
     }
 
     /// Writes another configuration, without telling the gateway.
@@ -187,6 +207,13 @@ impl Drop for Stage {
         let _ = self.process.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Where the banner says that the dashboard is.
+fn dashboard(log: &Mutex<String>) -> String {
+    let banner = log.lock().unwrap().clone();
+    let admin = banner.split("dashboard ").nth(1).and_then(|rest| rest.lines().next());
+    admin.unwrap_or_default().trim().to_owned()
 }
 
 /// Starts the program and waits for its banner.

@@ -153,7 +153,7 @@ fn set(value: &mut Duration, typed: Option<Span>) {
 }
 
 /// `64KiB`, `32MiB`, `1GiB`.
-fn read_size(text: &str) -> Option<usize> {
+pub(super) fn read_size(text: &str) -> Option<usize> {
     let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
     let (number, unit) =
         units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit)))?;

@@ -53,8 +53,13 @@ pub(crate) enum Kind {
         may_be_zero: bool,
         most: &'static str,
     },
-    /// Bytes, from 1 to this many.
+    /// A duration of seconds, minutes, hours or days, at most this long.
+    Age {
+        most: &'static str,
+    },
+    /// Bytes, from so many to so many.
     Size {
+        least: &'static str,
         most: &'static str,
     },
     /// A number without a fraction.
@@ -101,6 +106,7 @@ impl Kind {
             Self::Address => "address and port".to_owned(),
             Self::Flag => "`true` or `false`".to_owned(),
             Self::Span { .. } => "duration".to_owned(),
+            Self::Age { .. } => "age".to_owned(),
             Self::Size { .. } => "size".to_owned(),
             Self::Whole { .. } => "whole number".to_owned(),
             Self::Number { .. } => "number".to_owned(),
@@ -123,7 +129,8 @@ impl Kind {
         match self {
             Self::Span { may_be_zero: true, most } => format!("at most `{most}`"),
             Self::Span { may_be_zero: false, most } => format!("above zero, at most `{most}`"),
-            Self::Size { most } => format!("at most `{most}`"),
+            Self::Age { most } => format!("`1s` to `{most}`"),
+            Self::Size { least, most } => format!("`{least}` to `{most}`"),
             Self::Whole { least, most } => format!("{least} to {most}"),
             Self::Number { least, most } => format!("{least} to {most}"),
             Self::OneOf(words) | Self::SomeOf(words) => {

@@ -81,6 +81,7 @@ fn literal(kind: Kind, text: &str) -> Value {
         | Kind::Url
         | Kind::Address
         | Kind::Span { .. }
+        | Kind::Age { .. }
         | Kind::Size { .. }
         | Kind::OneOf(_)
         | Kind::SomeOf(_)
@@ -101,6 +102,7 @@ fn kind(kind: Kind) -> Value {
         Kind::Span { .. } => {
             json!({ "type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(h|m|s|ms|us|µs|ns))+$" })
         }
+        Kind::Age { .. } => json!({ "type": "string", "pattern": "^[0-9]+(d|h|m|s)$" }),
         Kind::Size { .. } => json!({ "type": "string", "pattern": "^[0-9]+ *(KiB|MiB|GiB)$" }),
         Kind::Whole { least, most } => {
             json!({ "type": "integer", "minimum": least, "maximum": most })

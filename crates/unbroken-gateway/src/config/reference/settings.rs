@@ -2,7 +2,7 @@
 
 use super::Default::{Absent, Is, Required, Said};
 use super::Kind::{
-    Address, Flag, Number, OneOf, Size, SomeOf, Table, Tables, Text, Texts, Tiers, Url, Whole,
+    Address, Age, Flag, Number, OneOf, Size, SomeOf, Table, Tables, Text, Texts, Tiers, Url, Whole,
 };
 use super::{Default, Kind, Section, Setting};
 
@@ -10,6 +10,10 @@ use super::{Default, Kind, Section, Setting};
 const SPAN: Kind = Kind::Span { may_be_zero: false, most: "24h" };
 /// A duration that zero turns off.
 const SPAN_OR_ZERO: Kind = Kind::Span { may_be_zero: true, most: "24h" };
+/// Clients have a right to this share, and nobody can promise all of it.
+const SLO: Kind = Number { least: "0.5", most: "0.99999" };
+/// US dollars per million tokens.
+const DOLLARS: Kind = Number { least: "0.0", most: "100000.0" };
 /// Of a target's abilities.
 const NEEDS: Kind = SomeOf(&["tools", "images", "pdfs", "json_schema", "reasoning"]);
 
@@ -42,6 +46,12 @@ pub(crate) const SECTIONS: &[Section] = &[
         title: "`[[provider.models]]`",
         about: "What models can carry, where the built-in table is wrong or silent.",
         settings: MODELS,
+    },
+    Section {
+        name: "provider.models.price",
+        title: "`[provider.models.price]`",
+        about: "What these models cost, in US dollars per million tokens. Without it, costs are unknown, never 0.",
+        settings: PRICE,
     },
     Section {
         name: "route",
@@ -97,6 +107,18 @@ pub(crate) const SECTIONS: &[Section] = &[
         about: "The admin API and the dashboard; both are off without this table.",
         settings: ADMIN,
     },
+    Section {
+        name: "ledger",
+        title: "`[ledger]`",
+        about: "Where calls are written down, for reports and for what memory has forgotten.",
+        settings: LEDGER,
+    },
+    Section {
+        name: "alerts",
+        title: "`[alerts]`",
+        about: "Who is told when a route's error budget burns, or its targets run out.",
+        settings: ALERTS,
+    },
 ];
 
 const FILE: &[Setting] = &[
@@ -114,6 +136,47 @@ const FILE: &[Setting] = &[
     set("health", Table("health"), Absent, "what is asked of targets without a call"),
     set("server", Table("server"), Absent, "the port that serves calls"),
     set("admin", Table("admin"), Absent, "the admin API and the dashboard"),
+    set("slo", SLO, Is("0.999"), "the share of valid calls that clients are to see answered"),
+    set("ledger", Table("ledger"), Absent, "where calls are written down"),
+    set("alerts", Table("alerts"), Absent, "who is told of what burns"),
+];
+
+const PRICE: &[Setting] = &[
+    set("input", DOLLARS, Required, "the prompt"),
+    set("cached", DOLLARS, Said("as `input`"), "the part of it that was read from a cache"),
+    set("output", DOLLARS, Required, "the answer, thinking included"),
+];
+
+const LEDGER: &[Setting] = &[
+    set("enabled", Flag, Is("true"), "whether there is one"),
+    set(
+        "path",
+        Text,
+        Said(
+            "`ledger.db` in `STATE_DIRECTORY` if that is set; else `unbroken.db` beside \
+             `unbroken.toml`; without a configuration `~/.local/state/unbroken/ledger.db` \
+             (`XDG_STATE_HOME`)",
+        ),
+        "its file, in SQLite",
+    ),
+    set(
+        "max_size",
+        Size { least: "1MiB", most: "1GiB" },
+        Is("1GiB"),
+        "what it may take on disk; the oldest calls go first, sums by the hour stay",
+    ),
+    set("max_age", Age { most: "3650d" }, Is("90d"), "what is older goes"),
+];
+
+const ALERTS: &[Setting] = &[
+    set("webhook", Text, Absent, "where alerts are sent as JSON: a URL, or `${VARIABLE}`")
+        .also("http or https"),
+    set(
+        "redundancy_after",
+        SPAN,
+        Is("15m"),
+        "how long a route may have only one target left before somebody is told",
+    ),
 ];
 
 const PROVIDER: &[Setting] = &[
@@ -182,6 +245,7 @@ const MODELS: &[Setting] = &[
         Said("the built-in table's"),
         "tokens that fit, input and output together",
     ),
+    set("price", Table("provider.models.price"), Said("unknown"), "what they cost"),
 ];
 
 const ROUTE: &[Setting] = &[
@@ -198,6 +262,12 @@ const ROUTE: &[Setting] = &[
     ),
     set("limits", Table("limits"), Said("`[limits]`"), "limits of this route"),
     set("stream", Table("route.stream"), Absent, "how its streams are delivered"),
+    set(
+        "slo",
+        SLO,
+        Said("the global `slo`"),
+        "the share of its valid calls that clients are to see answered",
+    ),
 ];
 
 const TIERS: &[Setting] = &[
@@ -312,7 +382,7 @@ const HEALTH: &[Setting] = &[
 ];
 
 const SERVER: &[Setting] = &[
-    set("body_max", Size { most: "1GiB" }, Is("32MiB"), "the largest request body"),
+    set("body_max", Size { least: "1KiB", most: "1GiB" }, Is("32MiB"), "the largest request body"),
     set("drain", SPAN, Is("120s"), "how long open calls may go on after the port has closed"),
     set("connections_max", Whole { least: 1, most: 1_000_000 }, Is("10000"), "connections at once"),
     set(
