@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 use unbroken_wire::dialects::{
-    ANTHROPIC_MESSAGES, DIALECTS, Dialect, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES, RequestHead,
+    ANTHROPIC_MESSAGES, DIALECTS, Dialect, GEMINI, OF_TARGETS, OPENAI_CHAT, OPENAI_RESPONSES,
+    RequestHead,
 };
 
 /// The model that is asked for in each dialect: what is taken depends on it.
@@ -14,6 +15,8 @@ const MODELS: &[(&str, &str)] = &[
     ("openai-responses", "gpt-5.1"),
     ("anthropic-messages", "claude-sonnet-4-5"),
     ("gemini", "gemini-3-pro"),
+    ("bedrock-converse", "amazon.nova-2-lite-v1:0"),
+    ("cohere-chat", "command-a-03-2025"),
 ];
 
 /// A concept: its name, the dialect of a client that uses it, and the members of its request.
@@ -188,15 +191,16 @@ const CONCEPTS: &[Concept] = &[
 /// The table of `docs/dialects.md`.
 pub(crate) fn table() -> String {
     let mut table = "| concept | asked in |".to_owned();
-    for dialect in DIALECTS {
+    let targets = || DIALECTS.iter().chain(OF_TARGETS);
+    for dialect in targets() {
         let _ = write!(table, " {} |", dialect.name);
     }
     table.push_str("\n|---|---|");
-    table.push_str(&"---|".repeat(DIALECTS.len()));
+    table.push_str(&"---|".repeat(targets().count()));
     table.push('\n');
     for (name, origin, members) in CONCEPTS {
         let _ = write!(table, "| {name} | {} |", origin.name);
-        for dialect in DIALECTS {
+        for dialect in targets() {
             let _ = write!(table, " {} |", verdict(origin, members, dialect));
         }
         table.push('\n');

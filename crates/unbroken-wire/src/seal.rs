@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::base64;
 use crate::chat::Proof;
-use crate::dialects::DIALECTS;
+use crate::dialects::{DIALECTS, OF_TARGETS};
 
 /// Twelve bytes, so that their base64 does not depend on what follows.
 const MARK_BYTES: &[u8] = b"unbroken/v1/";
@@ -48,7 +48,8 @@ pub fn open(text: &str) -> Option<Proof> {
     let bytes = base64::decode(text.starts_with(MARK).then_some(text)?)?;
     let inner: Value = serde_json::from_slice(bytes.get(MARK_BYTES.len()..)?).ok()?;
     let origin = inner.get("o")?.as_str()?;
-    let origin = DIALECTS.iter().find(|dialect| dialect.name == origin)?.name;
+    let makers = DIALECTS.iter().chain(OF_TARGETS);
+    let origin = { makers }.find(|dialect| dialect.name == origin)?.name;
     Some(Proof { origin, json: inner.get("j")?.as_str()?.to_owned() })
 }
 
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn what_is_sealed_comes_back_byte_for_byte() {
         let json = "{\"type\":\"thinking\",\"thinking\":\"ü 1.0\",\"signature\":\"Eo/+=\"}";
-        for dialect in DIALECTS {
+        for dialect in DIALECTS.iter().chain(OF_TARGETS) {
             let proof = Proof { origin: dialect.name, json: json.to_owned() };
             let sealed = seal(&proof);
             assert!(is_sealed(&sealed));

@@ -158,7 +158,7 @@ mod tests {
         let aws = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s")];
         assert_eq!(names(&aws), [""; 0], "nobody knows the region");
         let aws = [aws[0], aws[1], ("AWS_REGION", "eu-west-1")];
-        assert_eq!(names(&aws), ["bedrock-anthropic"]);
+        assert_eq!(names(&aws), ["bedrock-anthropic", "bedrock"]);
         assert_eq!(names(&[("OPENAI_API_KEY", " ")]), [""; 0], "an empty key is none");
     }
 

@@ -98,6 +98,11 @@ impl Object {
         }
     }
 
+    /// Takes a member out again; whether it was there.
+    pub(super) fn unset(&mut self, key: &str) -> bool {
+        self.0.shift_remove(key).is_some()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

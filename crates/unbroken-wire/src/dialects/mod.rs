@@ -1,6 +1,6 @@
 //! Every dialect that is spoken, and what a dialect is.
 //!
-//! A new dialect is one folder and one line in [`DIALECTS`].
+//! A new dialect is one folder and one line in [`DIALECTS`], or in [`OF_TARGETS`].
 
 use std::fmt;
 
@@ -11,6 +11,8 @@ use crate::raw::{Members, NotAnObject};
 use crate::{seal, sse};
 
 mod anthropic_messages;
+mod bedrock_converse;
+mod cohere;
 mod fields;
 mod foreign;
 mod gemini;
@@ -20,6 +22,8 @@ mod plain;
 mod side;
 
 pub use anthropic_messages::ANTHROPIC_MESSAGES;
+pub use bedrock_converse::BEDROCK_CONVERSE;
+pub use cohere::COHERE_CHAT;
 pub use gemini::GEMINI;
 pub use openai_chat::OPENAI_CHAT;
 pub use openai_responses::OPENAI_RESPONSES;
@@ -28,13 +32,16 @@ pub use side::{
     estimated, is_side,
 };
 
-/// Every dialect in which answers are asked for.
+/// Every dialect in which clients ask for answers. Targets are spoken to in these, too.
 pub const DIALECTS: &[&Dialect] = &[&OPENAI_CHAT, &OPENAI_RESPONSES, &ANTHROPIC_MESSAGES, &GEMINI];
+
+/// Dialects in which only targets are spoken to.
+pub const OF_TARGETS: &[&Dialect] = &[&BEDROCK_CONVERSE, &COHERE_CHAT];
 
 /// One API's way of saying things. Compare dialects by their `name`.
 pub struct Dialect {
     /// Its name in configurations: `openai-chat`, `openai-responses`, `anthropic-messages`,
-    /// `gemini`.
+    /// `gemini`; `bedrock-converse` and `cohere-chat` for targets.
     pub name: &'static str,
     /// Reads a request. Lenient: what a provider might accept is not refused here.
     pub read_request: fn(&RequestHead<'_>, &[u8]) -> Result<Chat, RequestError>,

@@ -12,6 +12,8 @@
 mod adopted;
 mod frames;
 mod nasty;
+mod natives;
+mod of_targets;
 mod recordings;
 mod round_trips;
 mod sequence;

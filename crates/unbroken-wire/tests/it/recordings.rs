@@ -6,7 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use unbroken_wire::dialects::{ANTHROPIC_MESSAGES, Dialect, GEMINI, OPENAI_CHAT, OPENAI_RESPONSES};
+use unbroken_wire::base64;
+use unbroken_wire::dialects::{
+    ANTHROPIC_MESSAGES, BEDROCK_CONVERSE, COHERE_CHAT, Dialect, GEMINI, OPENAI_CHAT,
+    OPENAI_RESPONSES,
+};
+use unbroken_wire::event_stream::Decoder;
 
 /// One exchange.
 pub(crate) struct Recording {
@@ -43,6 +48,11 @@ impl Recording {
 
     /// The bytes of the stream, if it is one: exact, or the recorded events in plain frames.
     pub(crate) fn stream(&self) -> Option<Vec<u8>> {
+        if let Some(frames) = self.json.pointer("/response/body_b64").and_then(Value::as_str) {
+            let is_converse = self.dialect.name == BEDROCK_CONVERSE.name;
+            let frames = base64::decode(frames).filter(|_| is_converse)?;
+            return Decoder::new().push(&frames).ok();
+        }
         if let Some(lines) = self.json.pointer("/response/sse").and_then(Value::as_array) {
             let lines = lines.iter().filter_map(Value::as_str);
             return Some(lines.collect::<String>().into_bytes());
@@ -83,6 +93,9 @@ impl Recording {
 
     pub(crate) fn model_in_path(&self) -> Option<&str> {
         let path = self.json.pointer("/request/path")?.as_str()?;
+        if let Some((_, model)) = path.split_once("/model/") {
+            return model.split_once('/').map(|(model, _)| model);
+        }
         path.rsplit_once("/models/")?.1.rsplit_once(':').map(|(model, _)| model)
     }
 
@@ -143,8 +156,15 @@ fn read(file: PathBuf) -> Option<Recording> {
         "responses" => &OPENAI_RESPONSES,
         "messages" => &ANTHROPIC_MESSAGES,
         "generate_content" => &GEMINI,
+        "converse" | "converse_stream" => &BEDROCK_CONVERSE,
+        "cohere_chat" => &COHERE_CHAT,
         _ => return None,
     };
-    let json = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+    let json: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
+    let path = json.pointer("/request/path").and_then(Value::as_str).unwrap_or_default();
+    // Version 1 is another dialect, which nobody speaks any more.
+    if path.starts_with("/v1/") && dialect.name == COHERE_CHAT.name {
+        return None;
+    }
     Some(Recording { file, dialect, json })
 }

@@ -8,8 +8,11 @@ use unbroken_wire::chat::{
     Answer, Block, Chat, FinishReason, OutputFormat, Role, Source, Tool, ToolCall, ToolChoice,
     Turn, Usage,
 };
-use unbroken_wire::dialects::{DIALECTS, Dialect, RequestHead, StreamHead};
+use unbroken_wire::dialects::{
+    BEDROCK_CONVERSE, COHERE_CHAT, DIALECTS, Dialect, OF_TARGETS, RequestHead, StreamHead,
+};
 
+use crate::natives::{cohere_body, cohere_stream, converse_body, converse_stream};
 use crate::sequence;
 use crate::traffic::{read_stream, write_events};
 
@@ -246,6 +249,70 @@ fn answers_and_streams_survive_every_pair_of_dialects() {
                 prop_assert_eq!(bare(&whole), bare(&original), "{}", what);
                 let streamed = Answer::of_events(&events);
                 prop_assert_eq!(bare(&streamed), bare(&original), "{} as a stream", what);
+                Ok(())
+            };
+            if let Err(failure) = runner().run(&answer(), property) {
+                panic!("{failure}");
+            }
+        }
+    }
+}
+
+/// What a dialect of targets can express of a request; the rest is said in another way.
+fn expressible(chat: Chat, target: &Dialect) -> Chat {
+    if target.name != COHERE_CHAT.name {
+        return chat;
+    }
+    // No tool can be named, and a form of the answer excludes tools.
+    Chat { tool_choice: None, output: OutputFormat::Text, ..chat }
+}
+
+#[test]
+fn requests_survive_the_way_to_targets_that_no_client_speaks_like() {
+    for one in DIALECTS {
+        for other in OF_TARGETS {
+            let property = |original: Chat| {
+                let here = through(&expressible(original, other), one);
+                let there = through(&here, other);
+                prop_assert_eq!(essence(&there), essence(&here), "{} to {}", one.name, other.name);
+                let back = through(&there, one);
+                prop_assert_eq!(essence(&back), essence(&here), "{} by {}", one.name, other.name);
+                Ok(())
+            };
+            if let Err(failure) = runner().run(&chat(), property) {
+                panic!("{failure}");
+            }
+        }
+    }
+}
+
+#[test]
+fn answers_and_streams_of_targets_that_no_client_speaks_like_reach_every_client() {
+    type Says = (&'static Dialect, fn(&Answer) -> Vec<u8>, fn(&Answer) -> Vec<u8>);
+    let targets: [Says; 2] = [
+        (&BEDROCK_CONVERSE, converse_body, converse_stream),
+        (&COHERE_CHAT, cohere_body, cohere_stream),
+    ];
+    for (target, whole, stream) in targets {
+        for client in DIALECTS {
+            let property = |original: Answer| {
+                let what = format!("{} to {}", target.name, client.name);
+                let read = (target.read_answer)(&whole(&original)).unwrap();
+                let written = (client.write_answer)(&read, &StreamHead::default());
+                let told = (client.read_answer)(&written).unwrap();
+                prop_assert_eq!(bare(&told), bare(&original), "{}", what);
+                let bytes = stream(&original);
+                let read = read_stream(target, &[&bytes]);
+                prop_assert!(read.ended.is_some(), "{}: {:?}", what, read.error);
+                let written = write_events(client, &read.events, read.ended.unwrap());
+                sequence::check(client, &written, &what);
+                let told = read_stream(client, &[&written]);
+                prop_assert_eq!(
+                    bare(&Answer::of_events(&told.events)),
+                    bare(&original),
+                    "{}",
+                    what
+                );
                 Ok(())
             };
             if let Err(failure) = runner().run(&answer(), property) {

@@ -168,6 +168,8 @@ fn is_no_answer(dialect: &Dialect, body: &[u8]) -> bool {
         }
         "openai-responses" => body.get("output").is_none() && body.get("choices").is_none(),
         "anthropic-messages" => body.get("content").is_none(),
+        "bedrock-converse" => body.get("output").is_none(),
+        "cohere-chat" => !body["message"].is_object(),
         _ => {
             (body.get("candidates").is_none() && body.get("promptFeedback").is_none())
                 || failed(body.pointer("/candidates/0/finishReason"))
@@ -232,6 +234,8 @@ fn is_broken(dialect: &Dialect, bytes: &[u8]) -> bool {
             "anthropic-messages" => {
                 !holds(&["message_stop", "\"stop_reason\": \"", "\"stop_reason\":\""])
             }
+            "bedrock-converse" => !holds(&["event: messageStop"]),
+            "cohere-chat" => !holds(&["message-end"]),
             _ => {
                 !has_reason(&compact, "\"finishReason\":\"")
                     || holds(&["MALFORMED", "UNEXPECTED_TOOL_CALL", "\"OTHER\"", "NO_IMAGE"])

@@ -130,7 +130,18 @@ pub const TABLE: &[Row] = &[
     row("", "qwen3*", TEXT_ONLY, 0),
     row("", "qwen2.5*", TEXT_ONLY, 0),
     row("", "phi-*", PLAIN, 0),
+    // Amazon's own, and others' as Bedrock names them.
+    row("", "*amazon.nova-micro*", &[Images, Pdfs, Reasoning], 128_000),
+    row("", "*amazon.nova-2*", &[], 0),
+    row("", "*amazon.nova-*", &[Reasoning], 300_000),
+    row("", "*amazon.titan-*", NOTHING, 0),
+    row("bedrock", "*meta.llama3-2-1b*", &[Tools, Images, Pdfs, Reasoning], 131_072),
+    row("bedrock", "*meta.llama*", &[Reasoning], 0),
+    row("bedrock", "*cohere.command-*", TEXT_ONLY, 128_000),
+    row("bedrock", "*deepseek.r1*", &[Tools, Images], 128_000),
     // Cohere.
+    row("cohere", "command-a-plus*", &[Pdfs], 256_000),
+    row("cohere", "command-a-reasoning*", &[Images, Pdfs], 256_000),
     row("", "command-a-vision*", &[Tools, Pdfs, Reasoning], 128_000),
     row("", "command-*", TEXT_ONLY, 128_000),
 ];

@@ -1,22 +1,22 @@
-//! Cohere, by its OpenAI-compatible address.
+//! Cohere, by its own chat, version 2.
 //!
-//! Source: docs.cohere.com/docs/compatibility-api and wire-formats.md 1, 5.1 and 5.2, read
-//! 2026-11-22. The test has errors as recorded at its own API; its v2 dialect is not spoken.
+//! Source: wire-formats.md 1, 2.1 (CO), 4.7, 5.1 and 5.2, read 2026-11-22. Recorded replies:
+//! `fixtures/recordings/cohere/`.
 
 use unbroken_engine::cause::{FailureCause, Limitation};
+use unbroken_wire::dialects::COHERE_CHAT;
 
-use super::{COMPATIBLE, ErrorReply, Fit, Provider, classify_by_status};
+use super::{COMPATIBLE, ErrorReply, Provider, classify_by_status};
 
-/// Cohere, by its OpenAI-compatible address.
+/// Cohere.
 pub static PROVIDER: Provider = Provider {
     name: "cohere",
-    base_url: "https://api.cohere.ai/compatibility/v1",
+    dialect: &COHERE_CHAT,
+    base_url: "https://api.cohere.com",
     key_env: &["CO_API_KEY", "COHERE_API_KEY"],
-    fits: &[
-        Fit::rename("max_completion_tokens", "max_tokens"),
-        Fit::refuse("logit_bias"),
-        Fit::only("n", "1"),
-    ],
+    base_url_env: &["CO_API_URL"],
+    chat_path: |_| "/v2/chat".to_owned(),
+    health_path: "/v1/models",
     classify,
     ..COMPATIBLE
 };

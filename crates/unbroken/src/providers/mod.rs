@@ -14,6 +14,7 @@ use unbroken_wire::raw::NotAnObject;
 
 mod anthropic;
 mod azure;
+mod bedrock;
 mod bedrock_anthropic;
 mod cerebras;
 mod classify;
@@ -43,6 +44,7 @@ mod xai;
 
 pub use anthropic::PROVIDER as ANTHROPIC;
 pub use azure::PROVIDER as AZURE;
+pub use bedrock::PROVIDER as BEDROCK;
 pub use bedrock_anthropic::PROVIDER as BEDROCK_ANTHROPIC;
 pub use cerebras::PROVIDER as CEREBRAS;
 pub use classify::classify_by_status;
@@ -76,6 +78,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &GEMINI,
     &AZURE,
     &BEDROCK_ANTHROPIC,
+    &BEDROCK,
     &MISTRAL,
     &GROQ,
     &TOGETHER,

@@ -17,26 +17,26 @@ struct Known {
     prefill: Prefill,
 }
 
+/// Claude to 4.5.
+const CLAUDES: &[&str] = &[
+    "claude-2",
+    "claude-3",
+    "claude-instant",
+    "claude-opus-4-0",
+    "claude-opus-4-1",
+    "claude-opus-4-2025",
+    "claude-opus-4-5",
+    "claude-sonnet-4-0",
+    "claude-sonnet-4-2025",
+    "claude-sonnet-4-5",
+    "claude-haiku-4-5",
+];
+
 const KNOWN: &[Known] = &[
     // Anthropic to 4.5, wherever it is hosted; 4.6 and later answer with a 400.
-    Known {
-        dialect: "anthropic-messages",
-        host: "",
-        models: &[
-            "claude-2",
-            "claude-3",
-            "claude-instant",
-            "claude-opus-4-0",
-            "claude-opus-4-1",
-            "claude-opus-4-2025",
-            "claude-opus-4-5",
-            "claude-sonnet-4-0",
-            "claude-sonnet-4-2025",
-            "claude-sonnet-4-5",
-            "claude-haiku-4-5",
-        ],
-        prefill: Prefill::Trailing,
-    },
+    Known { dialect: "anthropic-messages", host: "", models: CLAUDES, prefill: Prefill::Trailing },
+    // The same models behind Converse; the others there are mixed.
+    Known { dialect: "bedrock-converse", host: "", models: CLAUDES, prefill: Prefill::Trailing },
     // It goes on loosely and may begin anew, which the seam sees. Gemini 3 thinks anew.
     Known {
         dialect: "gemini",

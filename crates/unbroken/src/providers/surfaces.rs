@@ -41,6 +41,12 @@ const SURFACES: &[Surface] = &[
         spoken: By::Dialect(&OPENAI_CHAT),
         place: |chat| chat.replacen(CHAT, "/embeddings", 1),
     },
+    // Beside its own chat, Cohere has an address that is compatible with OpenAI's.
+    Surface {
+        dialect: &OPENAI_EMBEDDINGS,
+        spoken: By::Names(&["cohere"]),
+        place: |chat| chat.replacen("/v2/chat", "/compatibility/v1/embeddings", 1),
+    },
     Surface {
         dialect: &OPENAI_INPUT_TOKENS,
         spoken: By::Names(&["openai"]),
@@ -93,7 +99,7 @@ pub(crate) fn served_in(
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ANTHROPIC, AZURE, GEMINI as GOOGLE, OPENAI, OPENAI_COMPATIBLE};
+    use super::super::{ANTHROPIC, AZURE, COHERE, GEMINI as GOOGLE, OPENAI, OPENAI_COMPATIBLE};
     use super::*;
 
     fn served(endpoint: &Endpoint, client: &Dialect) -> (&'static str, Option<String>) {
@@ -111,6 +117,13 @@ mod tests {
             (&ANTHROPIC, &OPENAI_RESPONSES, "anthropic-messages", None),
             (&OPENAI_COMPATIBLE, &OPENAI_EMBEDDINGS, "openai-embeddings", Some("/v1/embeddings")),
             (&ANTHROPIC, &OPENAI_EMBEDDINGS, "anthropic-messages", None),
+            (
+                &COHERE,
+                &OPENAI_EMBEDDINGS,
+                "openai-embeddings",
+                Some("/v1/compatibility/v1/embeddings"),
+            ),
+            (&COHERE, &OPENAI_CHAT, "cohere-chat", None),
             (
                 &OPENAI,
                 &OPENAI_INPUT_TOKENS,

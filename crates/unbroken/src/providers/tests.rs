@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -30,10 +30,13 @@ fn providers_have_unique_names_and_secure_addresses() {
 }
 
 #[test]
-fn no_two_providers_read_the_same_key() {
-    let mut seen = BTreeSet::new();
-    for name in PROVIDERS.iter().flat_map(|provider| provider.key_env) {
-        assert!(seen.insert(name), "{name}");
+fn no_two_providers_at_different_addresses_read_the_same_key() {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for provider in PROVIDERS {
+        for name in provider.key_env {
+            let first = seen.insert(*name, provider.base_url);
+            assert!(first.is_none_or(|url| url == provider.base_url), "{name}");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{ClientError, Dialect, ErrorKind, ModelRow, RequestError, splice_mode
 use crate::raw::Members;
 
 mod answer;
-mod model;
+pub(super) mod model;
 mod request;
 mod request_writer;
 mod stream_reader;

@@ -19,17 +19,17 @@ pub(super) fn version(model: &str) -> (u32, u32) {
 }
 
 /// Whether temperature and kin are accepted.
-pub(super) fn takes_sampling(model: &str) -> bool {
+pub(in crate::dialects) fn takes_sampling(model: &str) -> bool {
     version(model) < (4, 7)
 }
 
 /// Whether thinking is steered by effort; older models take a budget.
-pub(super) fn thinks_by_effort(model: &str) -> bool {
+pub(in crate::dialects) fn thinks_by_effort(model: &str) -> bool {
     version(model) >= (4, 6)
 }
 
 /// Whether answers can be made to match a schema.
-pub(super) fn has_structured_output(model: &str) -> bool {
+pub(in crate::dialects) fn has_structured_output(model: &str) -> bool {
     version(model) >= (4, 5)
 }
 
@@ -55,12 +55,12 @@ pub(super) fn most_output(model: &str) -> u64 {
 }
 
 /// Whether an assistant's message at the end is gone on with.
-pub(super) fn takes_prefill(model: &str) -> bool {
+pub(in crate::dialects) fn takes_prefill(model: &str) -> bool {
     version(model) <= (4, 5)
 }
 
 /// The nearest effort that the model takes.
-pub(super) fn effort_for(model: &str, wanted: Effort) -> Effort {
+pub(in crate::dialects) fn effort_for(model: &str, wanted: Effort) -> Effort {
     match wanted {
         Effort::XHigh if version(model) < (4, 7) => Effort::High,
         other => other,
