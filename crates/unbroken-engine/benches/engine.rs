@@ -134,7 +134,11 @@ impl Bench {
         let fleet = &mut self.fleet;
         let content = timed(|| {
             for call in &mut calls {
-                call.handle(fleet, Input::Content { attempt, flow: Flow::default() }, now);
+                call.handle(
+                    fleet,
+                    Input::Content { attempt, flow: Flow::default(), tokens: 1 },
+                    now,
+                );
                 black_box(call.next_command());
             }
         });

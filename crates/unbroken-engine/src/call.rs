@@ -38,6 +38,7 @@ use crate::event::{AttemptResult, Event, Outcome, Phase, Spent, Why};
 use crate::fleet::{Fleet, Permits, Placed, Refusal, Sample};
 use crate::random::Random;
 use crate::resume::{Delivered, Flow, How, LAST_EVENT_WAIT};
+use crate::stall::{Pace, Progress};
 use crate::target::{TargetId, Tier, TierOrder};
 use crate::time::Timestamp;
 
@@ -188,6 +189,8 @@ pub enum Input {
         attempt: AttemptId,
         /// What kind of content.
         flow: Flow,
+        /// About how many tokens of it.
+        tokens: u32,
     },
     /// The finish reason arrived; only the protocol's last event is missing.
     Finishing {
@@ -247,8 +250,12 @@ struct Attempt {
     started: Timestamp,
     connect_by: Timestamp,
     content_by: Timestamp,
+    /// The same without another attempt beside it.
+    content_by_alone: Timestamp,
     alive_at: Timestamp,
-    content_at: Timestamp,
+    progress: Progress,
+    /// What its progress is held to.
+    pace: Pace,
     /// When another target is asked as well; `None` if never.
     hedge_at: Option<Timestamp>,
     /// From when on losing a race is evidence against its target.
@@ -257,10 +264,9 @@ struct Attempt {
     first: Option<Duration>,
     why: Why,
     how: How,
-    flow: Flow,
     /// Whether its finish reason has come.
     is_finishing: bool,
-    /// Whether nobody else could go on when its text stalled.
+    /// Whether nobody else could go on when it stalled.
     is_last: bool,
     /// What it has used so far.
     spent: Option<Spent>,
@@ -429,7 +435,12 @@ impl Call {
                     running.alive_at = now;
                 }
             }
-            Input::Content { attempt, flow } => self.content(fleet, attempt, flow, now),
+            Input::Content { attempt, flow, tokens } => {
+                if let Some(running) = self.running(attempt) {
+                    running.progress.content(flow, tokens, &running.pace, now);
+                }
+                self.content(fleet, attempt, now);
+            }
             Input::Joining { attempt } => self.joining(attempt, now),
             Input::Finishing { attempt } => {
                 if let Some(running) = self.running(attempt) {
@@ -463,14 +474,12 @@ impl Call {
         self.running.iter_mut().find(|attempt| attempt.id == id)
     }
 
-    fn content(&mut self, fleet: &mut Fleet, id: AttemptId, flow: Flow, now: Timestamp) {
+    fn content(&mut self, fleet: &mut Fleet, id: AttemptId, now: Timestamp) {
         let call = self.id;
         let Some(attempt) = self.running(id) else { return };
         attempt.alive_at = now;
-        attempt.content_at = now;
-        attempt.flow = flow;
         // Some hosts end each of several calls with a finish reason.
-        attempt.is_finishing &= flow != Flow::Call;
+        attempt.is_finishing &= attempt.progress.flow() != Flow::Call;
         if attempt.phase == Phase::Delivering {
             return;
         }
@@ -481,7 +490,7 @@ impl Call {
         let mut permits = attempt.permits;
         self.win_race(fleet, id, now);
         let Some(candidate) = self.candidates.get(index) else { return };
-        let sample = self.sample(after, after, 0);
+        let sample = self.sample(after, after, 0, Progress::default());
         fleet.delivered(candidate.target, &mut permits, &self.limits, &sample, now);
         let target = candidate.spec.label.clone();
         fleet.emit(Event::AttemptDelivered { call, attempt: id.0, target, after });
@@ -495,9 +504,15 @@ impl Call {
         self.commands.push_back(Command::Relay { attempt: id });
     }
 
-    const fn sample(&self, first: Duration, took: Duration, output_tokens: u32) -> Sample {
+    const fn sample(
+        &self,
+        first: Duration,
+        took: Duration,
+        output_tokens: u32,
+        progress: Progress,
+    ) -> Sample {
         let (kind, input_tokens) = (self.kind, self.ask.input_tokens);
-        Sample { kind, input_tokens, first, took, output_tokens }
+        Sample { kind, input_tokens, first, took, output_tokens, progress }
     }
 
     fn ended(&mut self, fleet: &mut Fleet, id: AttemptId, output_tokens: u32, now: Timestamp) {
@@ -505,13 +520,13 @@ impl Call {
             return;
         }
         // A whole answer has no first content of its own.
-        let flow = self.running(id).map(|attempt| attempt.flow).unwrap_or_default();
-        self.content(fleet, id, flow, now);
+        self.content(fleet, id, now);
         let Some(attempt) = self.stop(fleet, id, AttemptResult::Answered, now) else { return };
         if let Some(candidate) = self.candidates.get(attempt.candidate) {
             let target = candidate.target;
             let took = now.since(attempt.started);
-            let sample = self.sample(attempt.first.unwrap_or(took), took, output_tokens);
+            let first = attempt.first.unwrap_or(took);
+            let sample = self.sample(first, took, output_tokens, attempt.progress);
             fleet.succeeded(target, attempt.permits, &self.limits, &sample, now);
             if let Some(conversation) = self.ask.conversation {
                 fleet.sit_down(conversation, target, now);
@@ -599,12 +614,7 @@ impl Call {
             Phase::Delivering if attempt.is_finishing => {
                 (attempt.alive_at + LAST_EVENT_WAIT, FailureCause::Stalled)
             }
-            Phase::Delivering => {
-                let (silence, stall) = self.progress_limits(attempt);
-                let silent = attempt.alive_at + silence;
-                let stalled = attempt.content_at + stall;
-                (silent.min(stalled), FailureCause::Stalled)
-            }
+            Phase::Delivering => (self.progress_by(attempt), FailureCause::Stalled),
         }
     }
 

@@ -35,6 +35,7 @@ use crate::random::Random;
 use crate::receiver::{Receiver, ReceiverConfig};
 use crate::retry_budget::{RetryBudget, RetryBudgetConfig};
 use crate::slowness::Slowness;
+use crate::stall::Pauses;
 use crate::target::{TargetId, TargetSpec, family};
 use crate::throttle::Throttle;
 use crate::time::Timestamp;
@@ -237,6 +238,7 @@ struct ServingCell {
     overload: Cooldown,
     slowness: Slowness,
     latency: Latency,
+    pauses: Pauses,
     receiver: Receiver,
     doubts: Doubts,
     probed_at: Timestamp,
@@ -599,6 +601,7 @@ impl Fleet {
             overload: Cooldown::default(),
             slowness: Slowness::default(),
             latency: Latency::default(),
+            pauses: Pauses::default(),
             receiver: Receiver::default(),
             doubts: Doubts::default(),
             probed_at: now,

@@ -63,6 +63,7 @@ pub mod receiver;
 pub mod resume;
 pub mod retry_budget;
 pub mod slowness;
+pub mod stall;
 pub mod target;
 pub mod throttle;
 pub mod time;

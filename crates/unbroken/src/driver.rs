@@ -184,7 +184,7 @@ impl Driver {
                     News::Connected => Input::Connected { attempt },
                     News::Alive => Input::Alive { attempt },
                     News::Joining => Input::Joining { attempt },
-                    News::Content(flow) => Input::Content { attempt, flow },
+                    News::Content(flow, tokens) => Input::Content { attempt, flow, tokens },
                     News::Finishing => Input::Finishing { attempt },
                     News::Ended => {
                         let output_tokens = upstream.output_tokens();

@@ -18,6 +18,7 @@ use unbroken_wire::dialects::{
     AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated, is_side,
 };
 use unbroken_wire::error::ErrorBody;
+use unbroken_wire::resume::estimated_tokens;
 use unbroken_wire::undo::Undo;
 use unbroken_wire::{event_stream, sse};
 
@@ -55,8 +56,8 @@ pub(crate) enum News {
     Connected,
     /// Something came that is not content.
     Alive,
-    /// Content came.
-    Content(Flow),
+    /// Content came: of which kind, and about how many tokens.
+    Content(Flow, u32),
     /// Text came of which it is not certain yet that it fits what was delivered before.
     Joining,
     /// The finish reason came.
@@ -388,11 +389,11 @@ impl Upstream {
             None => bytes.clone(),
         };
         let mut taken = Taken::new(self.is_native);
-        let mut said = reader.end();
+        let mut said = certain_end(reader.as_mut());
         let fault = match parser.push(&decoded) {
             Ok(()) => loop {
                 let Some(event) = parser.next_event() else { break None };
-                said = reader.end();
+                said = certain_end(reader.as_mut());
                 if let Some(fault) = taken.read(event, reader.as_mut()) {
                     break Some(fault);
                 }
@@ -402,6 +403,7 @@ impl Upstream {
             },
             Err(_) => Some(Fault::Malformed),
         };
+        taken.is_certain = reader.is_certain();
         // If everything was said before the fault, the answer is whole.
         let ended = match fault {
             Some(_) => Some(said),
@@ -419,10 +421,10 @@ impl Upstream {
     ) {
         let has_delivered = self.prelude == usize::MAX;
         taken.pieces.iter().for_each(|piece| self.tally.take(&piece.events));
-        let size = taken.size;
+        let (size, is_certain) = (taken.size, taken.is_certain);
         let admitted = self.admit(taken.pieces);
         self.news.push_back(match admitted.flow {
-            Some(flow) => News::Content(flow),
+            Some(flow) => News::Content(flow, admitted.tokens),
             None if admitted.is_joining => News::Joining,
             None => News::Alive,
         });
@@ -431,7 +433,7 @@ impl Upstream {
         } else if !has_delivered && !admitted.is_joining {
             self.prelude = self.prelude.saturating_add(size);
         }
-        if admitted.is_finishing {
+        if admitted.is_finishing && is_certain && !self.hold.is_in_doubt() {
             self.news.push_back(News::Finishing);
         }
         match (admitted.end, fault, ended) {
@@ -461,7 +463,7 @@ impl Upstream {
     fn is_said(&self, fault: &Fault, ended: &Ended) -> bool {
         let is_length = ended.finish() == FinishReason::Length;
         let is_meant = self.has_told_finish || !(is_length && matches!(fault, Fault::Error(_)));
-        self.prelude == usize::MAX && is_meant
+        self.prelude == usize::MAX && is_meant && !self.hold.is_in_doubt()
     }
 
     /// Lets through what the client may have: what fits what it has already, and whole tool calls.
@@ -485,12 +487,16 @@ impl Upstream {
             }
             for event in &piece.events {
                 admitted.flow = flow_of(event).or(admitted.flow);
+                admitted.tokens = admitted.tokens.saturating_add(tokens_of(event));
                 admitted.is_finishing |= matches!(event, StreamEvent::Finish(_));
                 admitted.is_finishing &= !matches!(event, StreamEvent::ToolStart { .. });
             }
+            let was_in_doubt = self.hold.is_in_doubt();
             if let Err(cause) = self.hold.take(piece, &mut self.pieces) {
                 admitted.end.get_or_insert(Err(cause));
             }
+            // What followed was no other call.
+            admitted.is_finishing |= was_in_doubt && self.hold.is_empty();
             if admitted.end.is_some() {
                 break;
             }
@@ -530,7 +536,7 @@ impl Upstream {
                 let mut taken = Taken::new(self.is_native);
                 // A line of an event without its data is no event.
                 let tail = parser.finish().filter(|event| !event.data.is_empty());
-                let said = reader.end();
+                let said = certain_end(reader.as_mut());
                 let fault = tail.and_then(|event| taken.read(event, reader.as_mut()));
                 taken.close_last();
                 let is_marked = reader.is_ended();
@@ -618,8 +624,10 @@ impl Upstream {
             Body::Error { status, bytes } => self.take_error(status, bytes),
             Body::Stream { mut reader, .. } if self.prelude == usize::MAX => match reader.end() {
                 // Everything was said before the connection broke.
-                Ok(ended) => self.finish(ended, false),
-                Err(_) => self.fail(cause),
+                Ok(ended) if reader.is_certain() && !self.hold.is_in_doubt() => {
+                    self.finish(ended, false);
+                }
+                Ok(_) | Err(_) => self.fail(cause),
             },
             Body::Nothing | Body::Whole(_) | Body::Stream { .. } | Body::Done => self.fail(cause),
         }
@@ -671,6 +679,18 @@ fn flow_of(event: &StreamEvent) -> Option<Flow> {
     })
 }
 
+/// About how many tokens of text: most providers make a piece of each.
+fn tokens_of(event: &StreamEvent) -> u32 {
+    let StreamEvent::Text(text) = event else { return 0 };
+    let estimated = u32::try_from(estimated_tokens(text)).unwrap_or(u32::MAX);
+    if text.is_empty() { 0 } else { estimated.max(1) }
+}
+
+/// The end, if it is one even when a fault follows it.
+fn certain_end(reader: &mut dyn StreamReader) -> Result<Ended, Truncated> {
+    if reader.is_certain() { reader.end() } else { Err(Truncated) }
+}
+
 /// Whether a stream comes in AWS's frames.
 fn is_framed(content_type: &str) -> bool {
     content_type.starts_with("application/vnd.amazon.eventstream")
@@ -686,6 +706,8 @@ enum Fault {
 struct Admitted {
     /// The kind of the last content.
     flow: Option<Flow>,
+    /// About how many tokens of text.
+    tokens: u32,
     is_joining: bool,
     is_finishing: bool,
     /// Whether it is over, well or not.
@@ -695,13 +717,15 @@ struct Admitted {
 /// What one read brought.
 struct Taken {
     is_native: bool,
+    /// Whether a finish reason in it is beyond doubt.
+    is_certain: bool,
     pieces: Vec<Piece>,
     size: usize,
 }
 
 impl Taken {
     const fn new(is_native: bool) -> Self {
-        Self { is_native, pieces: Vec::new(), size: 0 }
+        Self { is_native, is_certain: true, pieces: Vec::new(), size: 0 }
     }
 
     /// Gives the last event the blank line that never came.

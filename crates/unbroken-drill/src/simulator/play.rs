@@ -101,9 +101,12 @@ impl Playing {
             // The engine learns as much from a word now and then as from all.
             let end = first + gap * WORDS;
             let mut at = first;
+            let every = gap.max(HEARD_EVERY);
+            let each = every.as_nanos() / gap.as_nanos().max(1);
+            let tokens = u32::try_from(each).unwrap_or(u32::MAX);
             while at < end.max(first + Duration::from_nanos(1)) {
-                self.steps.push((at, Input::Content { attempt, flow: Flow::Text }));
-                at += gap.max(HEARD_EVERY);
+                self.steps.push((at, Input::Content { attempt, flow: Flow::Text, tokens }));
+                at += every;
             }
             self.steps.push((first + gap * WORDS, Input::Ended { attempt, output_tokens: WORDS }));
         } else {
@@ -117,7 +120,8 @@ impl Playing {
         self.connected();
         let words = if stream { after_words } else { 0 };
         if words > 0 {
-            self.steps.push((FIRST_TOKEN, Input::Content { attempt, flow: Flow::Text }));
+            let flow = Flow::Text;
+            self.steps.push((FIRST_TOKEN, Input::Content { attempt, flow, tokens: words }));
         }
         let end = FIRST_TOKEN + GAP * words;
         if let Some(cause) = cause {

@@ -400,8 +400,8 @@ impl Checker {
         hold("I12", deadline.is_none_or(|at| at <= live.ends), now, what)?;
         hold("I20", live.terminals == 0, now, || "an end, but the call goes on".to_owned())?;
         let running = live.starts.iter().filter(|started| !started.is_over).count();
-        // Between a broken answer and its continuation nobody runs.
-        let is_alone = live.relayed.is_none() || running <= 1;
+        // Before a broken answer goes on, two may be asked to go on with it.
+        let is_alone = running_relay(live).is_none() || running <= 1;
         hold("I14", is_alone, now, || format!("{running} attempts run after content"))
     }
 

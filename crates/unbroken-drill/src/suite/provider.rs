@@ -216,10 +216,12 @@ impl Scene<'_> {
         }
         let end = first + GAP * gap_factor * f64::from(self.wish.output_tokens);
         if !self.wish.whole {
-            steps.push((secs(first), Input::Content { attempt, flow: Flow::Text }));
+            let flow = Flow::Text;
+            steps.push((secs(first), Input::Content { attempt, flow, tokens: 1 }));
+            let tokens = (HEARD_EVERY / (GAP * gap_factor).max(f64::EPSILON)) as u32;
             let mut heard = first + HEARD_EVERY;
             while heard < end {
-                steps.push((secs(heard), Input::Content { attempt, flow: Flow::Text }));
+                steps.push((secs(heard), Input::Content { attempt, flow, tokens }));
                 heard += HEARD_EVERY;
             }
         }
@@ -283,7 +285,8 @@ impl Scene<'_> {
         let mut steps = vec![(secs(CONNECT), Input::Connected { attempt })];
         let first = self.first(1.0);
         if after_first > 0.0 && !self.wish.whole {
-            steps.push((secs(first), Input::Content { attempt, flow: Flow::Text }));
+            let tokens = (after_first / GAP) as u32;
+            steps.push((secs(first), Input::Content { attempt, flow: Flow::Text, tokens }));
         }
         if let Some(cause) = cause {
             steps.push((secs(first + after_first), Input::Failed { attempt, cause }));

@@ -1,8 +1,8 @@
 //! After its first content an answer broke: does it go on, where, and how?
 
 use super::{
-    Attempt, AttemptId, Call, Command, Duration, Effect, Event, Failure, FailureCause, Fleet,
-    Outcome, Phase, Timestamp,
+    Attempt, AttemptId, Call, Command, Effect, Event, Failure, FailureCause, Fleet, Outcome, Phase,
+    Timestamp,
 };
 use crate::choose::{Pick, pick};
 use crate::resume::{CONTINUATIONS_MAX, Delivered, Flow, How, how};
@@ -38,6 +38,8 @@ impl Call {
             attempt.phase = Phase::Waiting;
         }
         attempt.alive_at = now;
+        // It speaks: nobody else need be asked beside it.
+        attempt.hedge_at = None;
         attempt.first.get_or_insert(now.since(attempt.started));
         attempt.content_by = attempt.content_by.max((now + more).min(ends));
     }
@@ -113,30 +115,36 @@ impl Call {
         });
     }
 
-    /// How long the attempt may go without content at the moment.
+    /// When the attempt will have stalled, if nothing more comes.
     ///
-    /// Text comes steadily: where somebody else can go on with it, a short silence is enough.
-    /// Thinking and the arguments of tools may pause.
-    pub(super) fn progress_limits(&self, attempt: &Attempt) -> (Duration, Duration) {
+    /// Where somebody else can go on, the target is held to its usual pace (`stall`); where nobody
+    /// can, a slow answer is better than none.
+    pub(super) fn progress_by(&self, attempt: &Attempt) -> Timestamp {
         let limits = &self.limits;
-        match attempt.flow {
-            Flow::Text if !attempt.is_last && self.candidates.len() > 1 && self.may_continue() => {
-                (limits.silence.min(limits.between_tokens), limits.stall.min(limits.between_tokens))
-            }
-            Flow::Text => (limits.silence, limits.stall),
-            Flow::Thinking | Flow::Call => (limits.stall, limits.stall),
+        let flow = attempt.progress.flow();
+        let content_at = attempt.progress.last(attempt.started);
+        let silence = match flow {
+            Flow::Text => limits.silence,
+            Flow::Thinking | Flow::Call => limits.stall,
+        };
+        let stalled = (attempt.alive_at + silence).min(content_at + limits.stall);
+        if attempt.is_last || self.candidates.len() < 2 || !self.may_continue() {
+            return stalled;
         }
+        let paused = content_at + attempt.pace.pause(flow);
+        let trickles = attempt.progress.trickles_at(&attempt.pace).unwrap_or(stalled);
+        stalled.min(paused).min(trickles)
     }
 
-    /// The attempt's text has stalled, and nobody else could go on: it gets the time of an attempt
-    /// that is alone. `true` if it has just got it.
+    /// The attempt has stalled, and nobody else could go on: it gets the time of an attempt that is
+    /// alone. `true` if it has just got it.
     pub(super) fn is_left_alone(&mut self, fleet: &Fleet, id: AttemptId, now: Timestamp) -> bool {
         let views = self.views(fleet, now);
         let is_alone = !matches!(pick(&views, false), Pick::Send(_));
         let Some(attempt) = self.running.iter_mut().find(|attempt| attempt.id == id) else {
             return false;
         };
-        let gets_time = is_alone && !attempt.is_last && attempt.flow == Flow::Text;
+        let gets_time = is_alone && !attempt.is_last;
         attempt.is_last |= gets_time;
         gets_time
     }

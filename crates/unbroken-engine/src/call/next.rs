@@ -5,13 +5,14 @@ use alloc::vec::Vec;
 use super::broken::Broken;
 use super::{
     Attempt, AttemptId, AttemptResult, Call, Candidate, Command, Duration, Effect, Event, Failure,
-    FailureCause, Fleet, Flow, Outcome, Phase, RESENDS_MAX, Stage, Timestamp, Tried, Why,
+    FailureCause, Fleet, Outcome, Phase, RESENDS_MAX, Stage, Timestamp, Tried, Why,
 };
 use crate::breaker::Standing;
 use crate::cause::Remedy;
 use crate::choose::{Pick, View, pick, pick_hedge, untried_and_admitted};
 use crate::deadline::Limits;
 use crate::doubt::Verdict;
+use crate::stall::Progress;
 use crate::target::is_same_model;
 
 /// While a call waits for somebody to become ready it looks this often: another call's probe may
@@ -57,6 +58,11 @@ impl Call {
             return;
         }
         self.failed_to_go_on(cause);
+        if self.broken.is_some() && !self.running.is_empty() {
+            // The other attempt may go on with it.
+            self.alone(fleet, now);
+            return;
+        }
         if self.broken.is_some() && cause.remedy() != Remedy::Resend {
             // Whatever it says: what counts is who can go on.
             self.go_on(fleet, now);
@@ -345,7 +351,7 @@ impl Call {
         let behind = self.behind(index, views, fleet);
         let how = self.how(fleet, index, now);
         let why = if self.broken.is_some() { Why::Continue } else { why };
-        let may_hedge = self.may_hedge(fleet) && behind > 0 && self.broken.is_none();
+        let may_hedge = self.may_hedge(fleet) && behind > 0;
         let (kind, tokens) = (self.kind, self.ask.input_tokens);
         let Some(candidate) = self.candidates.get_mut(index) else { return };
         let target = candidate.target;
@@ -369,14 +375,15 @@ impl Call {
             started: now,
             connect_by: (now + self.limits.connect).min(self.ends),
             content_by,
+            content_by_alone: content_by,
             alive_at: now,
-            content_at: now,
+            progress: Progress::default(),
+            pace: fleet.pace(target, &self.limits),
             hedge_at: may_hedge.then(|| now + delay),
             late_at: now + late_after,
             first: None,
             why,
             how,
-            flow: Flow::Text,
             is_finishing: false,
             is_last: false,
             spent: None,

@@ -8,13 +8,17 @@ use crate::choose::pick_hedge;
 /// Source: engine.md 4.9.
 const HEDGED_INPUT_MAX: u32 = 100_000;
 
+/// With another attempt beside it, one that is late gets so many times the usual limit: 30 s to a
+/// stream's first content.
+const HEDGED_FOR: u32 = 3;
+
 impl Call {
     /// The running attempt is late, or has probed for long enough: ask another target as well.
     pub(super) fn hedge_if_due(&mut self, fleet: &mut Fleet, now: Timestamp) {
         let [first] = self.running.as_mut_slice() else { return };
         let Some(hedge_at) = first.hedge_at.filter(|at| now >= *at) else { return };
         first.hedge_at = None;
-        let is_probe = first.permits.is_probe();
+        let (id, started, is_probe) = (first.id, first.started, first.permits.is_probe());
         debug_assert!(now >= hedge_at && first.phase != Phase::Delivering, "hedged too early");
         if self.attempts_left(fleet) == 0 {
             return;
@@ -25,6 +29,16 @@ impl Call {
             self.start(fleet, index, Why::Shadow, &views, now);
         } else if fleet.hedges.withdraw(now) {
             self.start(fleet, index, Why::Hedge, &views, now);
+            self.may_take_longer(id, started);
+        }
+    }
+
+    /// Another target is asked beside this one: to give it up as well would gain nothing.
+    fn may_take_longer(&mut self, id: AttemptId, started: Timestamp) {
+        let hard = started + self.limits.first_content(self.kind) * HEDGED_FOR;
+        let ends = self.ends;
+        if let Some(attempt) = self.running.iter_mut().find(|attempt| attempt.id == id) {
+            attempt.content_by = attempt.content_by.max(hard.min(ends));
         }
     }
 
@@ -67,9 +81,8 @@ impl Call {
         let ends = self.ends;
         if let [attempt] = self.running.as_mut_slice()
             && attempt.phase != Phase::Delivering
-            && is_last
         {
-            attempt.content_by = ends;
+            attempt.content_by = if is_last { ends } else { attempt.content_by_alone };
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::retry_budget::RetryBudgetConfig;
 use crate::target::{TargetSpec, TierOrder};
 
 mod broken;
+mod pace;
 
 const fn at_ms(millis: u64) -> Timestamp {
     Timestamp::from_nanos(millis * 1_000_000)
@@ -421,7 +422,11 @@ fn late_news_of_an_abandoned_attempt_changes_nothing() {
     let cause = FailureCause::Malformed;
     call.handle(&mut world.fleet, Input::Failed { attempt: first, cause }, world.now);
     let Next::Started(second, 1) = world.next(&mut call) else { panic!() };
-    call.handle(&mut world.fleet, Input::Content { attempt: first, flow: Flow::Text }, world.now);
+    call.handle(
+        &mut world.fleet,
+        Input::Content { attempt: first, flow: Flow::Text, tokens: 1 },
+        world.now,
+    );
     call.handle(&mut world.fleet, Input::Ended { attempt: first, output_tokens: 0 }, world.now);
     assert_eq!(call.next_command(), None);
     call.handle(&mut world.fleet, Input::Ended { attempt: second, output_tokens: 0 }, world.now);
@@ -507,7 +512,11 @@ fn answered_after(world: &mut World, millis: u64) {
     let Next::Started(attempt, 0) = world.next(&mut call) else { panic!("the first is asked") };
     call.handle(&mut world.fleet, Input::Connected { attempt }, world.now);
     world.now += Duration::from_millis(millis);
-    call.handle(&mut world.fleet, Input::Content { attempt, flow: Flow::Text }, world.now);
+    call.handle(
+        &mut world.fleet,
+        Input::Content { attempt, flow: Flow::Text, tokens: 1 },
+        world.now,
+    );
     call.handle(&mut world.fleet, Input::Ended { attempt, output_tokens: 9 }, world.now);
 }
 
@@ -526,7 +535,11 @@ fn a_slow_target_on_trial_is_judged_by_its_own_time_and_not_by_who_was_quicker()
     let Next::Started(_, 0) = world.next(&mut call) else { panic!("its trial is due") };
     let Next::Started(attempt, 1) = world.next(&mut call) else { panic!("and is hedged") };
     assert!(world.now < slow_at + Duration::from_secs(102), "before it is late");
-    call.handle(&mut world.fleet, Input::Content { attempt, flow: Flow::Text }, world.now);
+    call.handle(
+        &mut world.fleet,
+        Input::Content { attempt, flow: Flow::Text, tokens: 1 },
+        world.now,
+    );
     call.handle(&mut world.fleet, Input::Ended { attempt, output_tokens: 9 }, world.now);
     world.now = slow_at + Duration::from_secs(599);
     assert!(is_slow(&world));
@@ -579,14 +592,21 @@ fn random_inputs(attempt: AttemptId, random: &mut Random) -> Vec<Input> {
     match random.below(8) {
         0 => vec![],
         1 => vec![Input::Connected { attempt }],
-        2 => vec![Input::Connected { attempt }, Input::Content { attempt, flow: Flow::Text }],
+        2 => vec![
+            Input::Connected { attempt },
+            Input::Content { attempt, flow: Flow::Text, tokens: 1 },
+        ],
         3 => vec![
-            Input::Content { attempt, flow: Flow::Text },
+            Input::Content { attempt, flow: Flow::Text, tokens: 1 },
             Input::Alive { attempt },
             Input::Ended { attempt, output_tokens: 0 },
         ],
         4 => {
-            vec![Input::Connected { attempt }, Input::Content { attempt, flow: Flow::Text }, failed]
+            vec![
+                Input::Connected { attempt },
+                Input::Content { attempt, flow: Flow::Text, tokens: 1 },
+                failed,
+            ]
         }
         5 => vec![Input::Connected { attempt }, Input::ClientGone, Input::ClientGone],
         _ => vec![Input::Connected { attempt }, failed],

@@ -19,6 +19,7 @@ use crate::deadline::{Kind, Limits};
 use crate::detector::WHOLE;
 use crate::doubt::Verdict;
 use crate::resume::PREFIX_REFUSED_FOR;
+use crate::stall::Progress;
 
 /// A late attempt that loses a race is half a failure. Source: engine.md 4.2.
 const LOST_RACE: u32 = 500;
@@ -38,6 +39,8 @@ pub(crate) struct Sample {
     pub(crate) took: Duration,
     /// Zero if not known.
     pub(crate) output_tokens: u32,
+    /// How it came along.
+    pub(crate) progress: Progress,
 }
 
 impl Sample {
@@ -98,6 +101,7 @@ impl Fleet {
         serving.receiver.answered();
         serving.doubts.answered(now - sample.took);
         serving.latency.add(sample.kind, sample.input_tokens, sample.first);
+        serving.pauses.add(&sample.progress);
         let (speed, usual) = (sample.tokens_per_s(), serving.latency.median_speed());
         if let Some(speed) = speed {
             serving.latency.add_speed(speed);

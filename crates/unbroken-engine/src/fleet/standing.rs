@@ -6,6 +6,7 @@ use super::{
 };
 use crate::deadline::{Kind, Limits};
 use crate::slowness;
+use crate::stall::Pace;
 
 /// After this long without a relapse a target counts as steady: conversations return to it.
 ///
@@ -227,6 +228,13 @@ impl Fleet {
         let learned = self.serving_of(target).filter(|_| self.config.evidence.learned_limits);
         let p99 = learned.and_then(|cell| cell.latency.p99(kind, tokens));
         limits.learned_first_content(kind, p99)
+    }
+
+    /// What the target's progress is held to.
+    pub(crate) fn pace(&self, target: TargetId, limits: &Limits) -> Pace {
+        let learned = self.serving_of(target).filter(|_| self.config.evidence.learned_limits);
+        let speed = learned.and_then(|cell| cell.latency.median_speed());
+        Pace::of(limits, learned.map(|cell| &cell.pauses), speed)
     }
 
     /// How long to wait for the target before another is asked as well.

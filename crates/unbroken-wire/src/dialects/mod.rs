@@ -251,6 +251,12 @@ pub trait StreamReader: Send {
 
     /// Whether the protocol's last event was seen, so that nothing more needs to be waited for.
     fn is_ended(&self) -> bool;
+
+    /// Whether the end that was seen is one even if the connection broke right behind it. Some
+    /// hosts give a finish reason with every chunk.
+    fn is_certain(&self) -> bool {
+        true
+    }
 }
 
 /// Writes one stream.

@@ -1,7 +1,9 @@
 //! A stream that broke is taken over by another writer, after any of its events, and is one stream.
 
 use unbroken_wire::chat::{Answer, Block, FinishReason, StreamEvent, Usage};
-use unbroken_wire::dialects::{DIALECTS, Ended, Framing, OPENAI_CHAT, StreamHead};
+use unbroken_wire::dialects::{
+    DIALECTS, Ended, Framing, OPENAI_CHAT, OPENAI_RESPONSES, StreamHead,
+};
 use unbroken_wire::sse;
 
 use crate::sequence;
@@ -77,4 +79,83 @@ fn an_id_that_is_empty_throughout_stays_so() {
         let out = String::from_utf8(out).unwrap();
         assert!(out.contains(id), "{id}: {out}");
     }
+}
+
+/// Some open an item of Responses before they have closed the last, and close them in any order.
+#[test]
+fn items_that_are_open_side_by_side_are_each_closed_once() {
+    let added = |place: u8, kind: &str, id: &str| {
+        format!(
+            r#"{{"type":"response.output_item.added","output_index":{place},"item":{{"type":"{kind}","id":"{id}","role":"assistant","status":"in_progress","content":[],"summary":[]}}}}"#
+        )
+    };
+    let part = r#"{"type":"response.content_part.added","item_id":"msg_0","output_index":0,"content_index":0,"part":{"type":"output_text","text":"","annotations":[]}}"#;
+    let delta = |kind: &str, place: u8, id: &str, index: &str, text: &str| {
+        format!(
+            r#"{{"type":"response.{kind}.delta","item_id":"{id}","output_index":{place},"{index}":0,"delta":"{text}"}}"#
+        )
+    };
+    let summary = r#"{"type":"response.reasoning_summary_part.added","item_id":"rs_1","output_index":1,"summary_index":0,"part":{"type":"summary_text","text":""}}"#;
+    let events = [
+        r#"{"type":"response.created","response":{"id":"resp_1","object":"response","model":"m","output":[]}}"#.to_owned(),
+        r#"{"type":"response.in_progress","response":{"id":"resp_1","object":"response","model":"m","output":[]}}"#.to_owned(),
+        added(0, "message", "msg_0"),
+        part.to_owned(),
+        delta("output_text", 0, "msg_0", "content_index", "one"),
+        added(1, "reasoning", "rs_1"),
+        summary.to_owned(),
+        delta("reasoning_summary_text", 1, "rs_1", "summary_index", "hm"),
+        delta("output_text", 0, "msg_0", "content_index", " two"),
+    ];
+    for taken in 5..=events.len() {
+        let mut writer = (OPENAI_RESPONSES.stream_writer)(&StreamHead::default());
+        let mut stream = Vec::new();
+        for (number, event) in events.iter().take(taken).enumerate() {
+            let numbered = event.replacen('{', &format!(r#"{{"sequence_number":{number},"#), 1);
+            writer.adopt(None, &numbered);
+            let kind = numbered.split('"').nth(5).unwrap();
+            stream.extend_from_slice(format!("event: {kind}\ndata: {numbered}\n\n").as_bytes());
+        }
+        let said = Answer::of_events(&read_stream(&OPENAI_RESPONSES, &[&stream]).events).text();
+        writer.seam(&mut stream);
+        writer.write(&StreamEvent::Text(" three".to_owned()), &mut stream);
+        writer.end(&Ended::at_the_limit(Usage::default()), &mut stream);
+        let what = format!("after {taken} events");
+        let joined = Answer::of_events(&read_stream(&OPENAI_RESPONSES, &[&stream]).events);
+        assert_eq!(joined.text(), said + " three", "{what}");
+        sequence::check(&OPENAI_RESPONSES, &stream, &what);
+        let text = String::from_utf8(stream).unwrap();
+        let times = |kind: &str, place: u8| {
+            let of_kind = text.lines().filter(|line| line.contains(&format!(r#""{kind}""#)));
+            of_kind.filter(|line| line.contains(&format!(r#""output_index":{place}"#))).count()
+        };
+        for place in 0..2 {
+            let opened = times("response.output_item.added", place);
+            assert_eq!(
+                times("response.output_item.done", place),
+                opened,
+                "{what}: {place}\n{text}"
+            );
+        }
+        let last = text.lines().rfind(|line| line.starts_with("data: ")).unwrap();
+        let items = last.matches(r#""type":"message""#).count();
+        assert_eq!(items, 1, "{what}: the text is one message: {last}");
+    }
+}
+
+#[test]
+fn arguments_that_were_told_are_not_told_again() {
+    let events = [
+        r#"{"type":"response.created","response":{"id":"resp_1","object":"response","model":"m","output":[]}}"#,
+        r#"{"type":"response.output_item.added","output_index":0,"item":{"type":"function_call","id":"fc_0","call_id":"c","name":"f","arguments":""}}"#,
+        r#"{"type":"response.function_call_arguments.done","item_id":"fc_0","output_index":0,"arguments":"{\"a\":1}"}"#,
+    ];
+    let mut writer = (OPENAI_RESPONSES.stream_writer)(&StreamHead::default());
+    events.iter().for_each(|event| writer.adopt(None, event));
+    let mut out = Vec::new();
+    writer.end(&Ended::at_the_limit(Usage::default()), &mut out);
+    let out = String::from_utf8(out).unwrap();
+    assert!(!out.contains("event: response.function_call_arguments.done"), "{out}");
+    assert!(out.contains("event: response.output_item.done"), "{out}");
+    assert!(out.contains(r#""arguments":"{\"a\":1}""#), "whole, although it came at once: {out}");
 }

@@ -72,7 +72,8 @@ fn messages(events: &[Value], what: &str) {
 /// up to its end; one last event with all of it.
 fn responses(events: &[Value], what: &str) {
     let mut open: BTreeMap<u64, (Value, String)> = BTreeMap::new();
-    let mut done: Vec<Value> = Vec::new();
+    let mut done: BTreeMap<u64, Value> = BTreeMap::new();
+    let mut opened = 0;
     parts(events, what);
     for (number, event) in events.iter().enumerate() {
         assert_eq!(event["sequence_number"], number, "{what}");
@@ -81,7 +82,8 @@ fn responses(events: &[Value], what: &str) {
         match kind {
             "response.output_item.added" => {
                 let id = event["item"]["id"].clone();
-                assert_eq!(place, Some(done.len() as u64), "{what}");
+                assert_eq!(place, Some(opened), "{what}");
+                opened += 1;
                 assert!(open.insert(place.unwrap(), (id, String::new())).is_none(), "{what}");
             }
             "response.output_item.done" => {
@@ -89,7 +91,7 @@ fn responses(events: &[Value], what: &str) {
                 let item = &event["item"];
                 assert_eq!(item["id"], id, "{what}");
                 assert_eq!(said(item), text, "{what}");
-                done.push(item.clone());
+                done.insert(place.unwrap(), item.clone());
             }
             _ if kind.ends_with(".delta") || kind.ends_with(".done") || kind.contains("part") => {
                 let (id, text) = open.get_mut(&place.unwrap()).unwrap();
@@ -111,6 +113,7 @@ fn responses(events: &[Value], what: &str) {
     assert_eq!(events.iter().filter(is_terminal).count(), 1, "{what}");
     let last = events.last().unwrap();
     assert!(is_terminal(&last), "{what}");
+    let done: Vec<Value> = done.into_values().collect();
     assert_eq!(last["response"]["output"], Value::from(done), "{what}");
     assert!(last["response"]["usage"]["total_tokens"].is_u64(), "{what}");
     assert!(last["response"]["usage"]["input_tokens_details"]["cached_tokens"].is_u64(), "{what}");

@@ -6,7 +6,7 @@ use crate::resume::{CONTINUATIONS_MAX, PREFIX_REFUSED_FOR};
 const CUT: FailureCause = FailureCause::Truncated;
 
 /// Starts of a call, with how they were asked.
-fn next_start(world: &mut World, call: &mut Call) -> Option<(AttemptId, usize, How)> {
+pub(super) fn next_start(world: &mut World, call: &mut Call) -> Option<(AttemptId, usize, How)> {
     for _ in 0..1000 {
         match call.next_command() {
             Some(Command::Start { attempt, target, how }) => {
@@ -25,16 +25,20 @@ fn next_start(world: &mut World, call: &mut Call) -> Option<(AttemptId, usize, H
     panic!("the call does not end");
 }
 
-fn content(world: &mut World, call: &mut Call, attempt: AttemptId) {
-    call.handle(&mut world.fleet, Input::Content { attempt, flow: Flow::Text }, world.now);
+pub(super) fn content(world: &mut World, call: &mut Call, attempt: AttemptId) {
+    call.handle(
+        &mut world.fleet,
+        Input::Content { attempt, flow: Flow::Text, tokens: 1 },
+        world.now,
+    );
 }
 
-fn fail(world: &mut World, call: &mut Call, attempt: AttemptId, cause: FailureCause) {
+pub(super) fn fail(world: &mut World, call: &mut Call, attempt: AttemptId, cause: FailureCause) {
     call.handle(&mut world.fleet, Input::Failed { attempt, cause }, world.now);
 }
 
 /// A call whose first attempt has delivered.
-fn delivering(world: &mut World, delivered: Delivered) -> (Call, AttemptId) {
+pub(super) fn delivering(world: &mut World, delivered: Delivered) -> (Call, AttemptId) {
     let mut call = world.begin();
     let (attempt, _, how) = next_start(world, &mut call).unwrap();
     assert_eq!(how, How::Fresh);
@@ -207,7 +211,7 @@ fn text_may_pause_for_seconds_and_thinking_and_calls_for_minutes() {
     for (flow, limit) in [(Flow::Text, 8), (Flow::Thinking, 120), (Flow::Call, 120)] {
         let mut world = World::new(&["a", "b"]);
         let (mut call, attempt) = delivering(&mut world, Delivered::Text);
-        call.handle(&mut world.fleet, Input::Content { attempt, flow }, world.now);
+        call.handle(&mut world.fleet, Input::Content { attempt, flow, tokens: 1 }, world.now);
         let ends = world.now + Duration::from_secs(limit);
         world.now += Duration::from_secs(limit - 1);
         call.handle(&mut world.fleet, Input::Alive { attempt }, world.now);
@@ -247,7 +251,11 @@ fn a_call_behind_a_finish_is_waited_for() {
     let mut world = World::new(&["a", "b"]);
     let (mut call, attempt) = delivering(&mut world, Delivered::Calls);
     call.handle(&mut world.fleet, Input::Finishing { attempt }, world.now);
-    call.handle(&mut world.fleet, Input::Content { attempt, flow: Flow::Call }, world.now);
+    call.handle(
+        &mut world.fleet,
+        Input::Content { attempt, flow: Flow::Call, tokens: 1 },
+        world.now,
+    );
     assert!(call.deadline() > Some(world.now + LAST_EVENT_WAIT));
     assert_eq!(call.next_command(), None);
 }

@@ -17,6 +17,9 @@ pub(super) struct Reader {
     has_started: bool,
     calls: u32,
     finish: Option<FinishReason>,
+    /// Whether the finish reason came with content, and without the count of tokens that goes with
+    /// the last chunk: old Vertex AI gives one with every chunk.
+    is_doubtful: bool,
     usage: Option<Usage>,
     has_failed: bool,
 }
@@ -56,6 +59,10 @@ impl StreamReader for Reader {
         // Usage and signatures may still follow the reason; only the connection's end is the end.
         false
     }
+
+    fn is_certain(&self) -> bool {
+        !self.is_doubtful
+    }
 }
 
 impl Reader {
@@ -91,6 +98,7 @@ impl Reader {
         }
         let native = native_reason(candidate);
         if !native.is_empty() {
+            self.is_doubtful = !parts.is_empty() && self.usage.is_none();
             let finish = finish_reason(native, self.calls > 0);
             self.finish = Some(finish);
             out.push(StreamEvent::Finish(finish));

@@ -1,5 +1,6 @@
 //! Writing streams of Responses: every event numbered, every item opened and closed, one open at
-//! a time, and one last event that holds the whole response.
+//! a time, and one last event that holds the whole response. What another writer wrote before is
+//! taken note of in `adopt`.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +9,10 @@ use serde_json::{Map, Value, json};
 use super::answer::{call_prefix, envelope, item_id, status, write_usage};
 use super::item;
 use crate::chat::{FinishReason, Proof, StreamEvent, ToolCall, Usage};
-use crate::dialects::fields::{some_text, text};
+use crate::dialects::fields::text;
 use crate::dialects::{ClientError, Ended, ErrorKind, StreamHead, StreamWriter};
+
+mod adopt;
 
 /// Writes one stream.
 #[derive(Debug)]
@@ -19,11 +22,17 @@ pub(super) struct Writer {
     has_started: bool,
     /// The response as another writer began it.
     adopted: Option<Map<String, Value>>,
-    /// Items that are complete.
-    output: Vec<Value>,
+    /// Items that are complete, by their place in the response.
+    output: BTreeMap<u64, Value>,
+    /// The place of the next item.
+    next: u64,
     open: Open,
+    /// The place of the open item.
+    place: Option<u64>,
     /// The id of the open item, if another writer gave it.
     open_id: Option<String>,
+    /// Other items that another writer has not closed: some open one before the last is closed.
+    beside: Vec<Beside>,
     /// Calls whose item is not open: other dialects let calls grow side by side.
     waiting: BTreeMap<u32, Waiting>,
     usage: Usage,
@@ -32,9 +41,25 @@ pub(super) struct Writer {
 #[derive(Debug)]
 enum Open {
     Nothing,
-    Message { parts: Vec<Value>, part: Option<Growing> },
+    Message {
+        parts: Vec<Value>,
+        part: Option<Growing>,
+    },
     Reasoning(Thought),
-    Call { index: u32, call: ToolCall },
+    Call {
+        index: u32,
+        call: ToolCall,
+        /// Whether the end of its arguments was told already.
+        is_told: bool,
+    },
+}
+
+/// An item that is open beside the one that grows.
+#[derive(Debug)]
+struct Beside {
+    open: Open,
+    place: Option<u64>,
+    id: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,9 +156,12 @@ impl Writer {
             sequence: 0,
             has_started: false,
             adopted: None,
-            output: Vec::new(),
+            output: BTreeMap::new(),
+            next: 0,
             open: Open::Nothing,
+            place: None,
             open_id: None,
+            beside: Vec::new(),
             waiting: BTreeMap::new(),
             usage: Usage::default(),
         }
@@ -160,7 +188,8 @@ impl Writer {
 
     /// The id of the item that is open or would be next.
     fn id(&self, prefix: &str) -> String {
-        let own = || item_id(prefix, &self.head.id, self.output.len());
+        let number = usize::try_from(self.place.unwrap_or(self.next)).unwrap_or(usize::MAX);
+        let own = || item_id(prefix, &self.head.id, number);
         self.open_id.clone().unwrap_or_else(own)
     }
 
@@ -170,16 +199,18 @@ impl Writer {
 
     fn add(&mut self, item: &Value, out: &mut Vec<u8>) {
         self.start(out);
-        let place = self.output.len();
-        let members = json!({ "output_index": place, "item": item });
+        let members = json!({ "output_index": self.next, "item": item });
+        self.place = Some(self.next);
+        self.next += 1;
         self.event("response.output_item.added", members, out);
     }
 
     fn done(&mut self, item: Value, out: &mut Vec<u8>) {
-        let members = json!({ "output_index": self.output.len(), "item": item });
+        let place = self.place.take().unwrap_or(self.next);
+        let members = json!({ "output_index": place, "item": item });
         self.event("response.output_item.done", members, out);
         self.open_id = None;
-        self.output.push(item);
+        self.output.insert(place, item);
     }
 
     /// Closes what is open.
@@ -193,12 +224,12 @@ impl Writer {
                 self.done(item::message(&self.id("msg"), status, &parts), out);
             }
             Open::Reasoning(thought) => self.close_reasoning(thought, None, out),
-            Open::Call { call, .. } => self.close_call(&call, status, out),
+            Open::Call { call, is_told, .. } => self.close_call(&call, is_told, status, out),
         }
     }
 
     fn place(&self, prefix: &str) -> Value {
-        json!({ "item_id": self.id(prefix), "output_index": self.output.len() })
+        json!({ "item_id": self.id(prefix), "output_index": self.place })
     }
 
     fn open_part(&mut self, prefix: &str, place: usize, part: Part, out: &mut Vec<u8>) {
@@ -324,7 +355,7 @@ impl Writer {
             (std::mem::take(&mut call.arguments), call)
         };
         self.add(&item::call(&id, "in_progress", &call, is_custom), out);
-        self.open = Open::Call { index, call };
+        self.open = Open::Call { index, call, is_told: false };
         if !fragment.is_empty() {
             self.arguments(index, &fragment, out);
         }
@@ -332,7 +363,7 @@ impl Writer {
 
     fn arguments(&mut self, index: u32, fragment: &str, out: &mut Vec<u8>) {
         match &mut self.open {
-            Open::Call { index: open, call } if *open == index => {
+            Open::Call { index: open, call, .. } if *open == index => {
                 call.arguments.push_str(fragment);
                 // Free text is taken out of its arguments once they are whole.
                 if !self.head.custom_tools.contains(&call.name) {
@@ -348,10 +379,12 @@ impl Writer {
         }
     }
 
-    fn close_call(&mut self, call: &ToolCall, status: &str, out: &mut Vec<u8>) {
+    fn close_call(&mut self, call: &ToolCall, is_told: bool, status: &str, out: &mut Vec<u8>) {
         let is_custom = self.is_custom(call);
         let place = self.place(call_prefix(is_custom));
-        if is_custom {
+        if is_told {
+            // Only the end of the item is missing.
+        } else if is_custom {
             let input = item::custom_input(&call.arguments);
             let members = with(place.clone(), json!({ "delta": input }));
             self.event("response.custom_tool_call_input.delta", members, out);
@@ -390,11 +423,12 @@ impl Writer {
     }
 
     fn terminal(&mut self, kind: &str, status: &str, members: &Value, out: &mut Vec<u8>) {
-        let mut body = envelope(&self.head, status, &self.output);
+        let output: Vec<Value> = self.output.values().cloned().collect();
+        let mut body = envelope(&self.head, status, &output);
         if let Some(adopted) = &self.adopted {
             body.extend(adopted.clone());
             body.insert("status".to_owned(), status.into());
-            body.insert("output".to_owned(), self.output.as_slice().into());
+            body.insert("output".to_owned(), output.into());
         }
         if let Value::Object(members) = members {
             body.extend(members.clone());
@@ -413,81 +447,6 @@ fn with(mut members: Value, more: Value) -> Value {
         members.extend(more);
     }
     members
-}
-
-impl Writer {
-    /// Takes over an item that another writer has opened.
-    fn adopt_item(&mut self, data: &Value) {
-        let item = data.get("item").unwrap_or(&Value::Null);
-        self.open_id = some_text(item, "id");
-        self.open = match text(item, "type") {
-            "message" => Open::Message { parts: vec![], part: None },
-            "reasoning" => Open::Reasoning(Thought::default()),
-            "function_call" => {
-                let (id, name) = (text(item, "call_id").to_owned(), text(item, "name").to_owned());
-                let call = ToolCall { id, name, arguments: String::new() };
-                Open::Call { index: u32::MAX, call }
-            }
-            _ => Open::Nothing,
-        };
-    }
-
-    /// The part of the open item that grows.
-    const fn growing(&mut self) -> Option<&mut Option<Growing>> {
-        match &mut self.open {
-            Open::Message { part, .. } => Some(part),
-            Open::Reasoning(thought) => Some(&mut thought.open),
-            Open::Nothing | Open::Call { .. } => None,
-        }
-    }
-
-    fn adopt_part(&mut self, data: &Value) {
-        let part = Part::of(data.get("part").unwrap_or(&Value::Null));
-        if let Some(growing) = self.growing() {
-            *growing = Some(Growing::new(part));
-        }
-    }
-
-    fn adopt_delta(&mut self, data: &Value) {
-        let delta = text(data, "delta");
-        if let Open::Call { call, .. } = &mut self.open {
-            call.arguments.push_str(delta);
-        }
-        // Some hosts open no parts.
-        let part = Part::of_delta(text(data, "type"));
-        if let Some(growing) = self.growing() {
-            growing.get_or_insert_with(|| Growing::new(part)).text.push_str(delta);
-        }
-    }
-
-    fn adopt_text_done(&mut self) {
-        if let Some(Some(growing)) = self.growing() {
-            growing.is_text_done = true;
-        }
-    }
-
-    fn adopt_part_done(&mut self, data: &Value) {
-        let whole = data.get("part").filter(|part| part.is_object()).cloned();
-        match &mut self.open {
-            Open::Message { parts, part } => {
-                *part = None;
-                parts.extend(whole);
-            }
-            Open::Reasoning(thought) => {
-                let is_summary = text(data, "type") == "response.reasoning_summary_part.done";
-                let Thought { summary, content, open } = thought;
-                *open = None;
-                if is_summary { summary } else { content }.extend(whole);
-            }
-            Open::Nothing | Open::Call { .. } => {}
-        }
-    }
-
-    fn adopt_done(&mut self, data: &Value) {
-        self.output.extend(data.get("item").cloned());
-        self.open = Open::Nothing;
-        self.open_id = None;
-    }
 }
 
 impl StreamWriter for Writer {
@@ -517,6 +476,7 @@ impl StreamWriter for Writer {
     fn end(&mut self, ended: &Ended, out: &mut Vec<u8>) {
         self.start(out);
         let (status, why) = status(ended.finish());
+        self.close_beside(status, out);
         self.flush_calls(out);
         self.close(status, out);
         let usage = write_usage(&ended.usage().unwrap_or(self.usage));
@@ -557,34 +517,14 @@ impl StreamWriter for Writer {
     }
 
     fn adopt(&mut self, _: Option<&str>, data: &str) {
-        let Ok(data) = serde_json::from_str::<Value>(data) else { return };
-        if let Some(number) = data.get("sequence_number").and_then(Value::as_u64) {
-            self.sequence = number + 1;
-        }
-        match text(&data, "type") {
-            "response.created" => {
-                self.has_started = true;
-                self.adopted = data.get("response").and_then(Value::as_object).cloned();
-            }
-            "response.output_item.added" => self.adopt_item(&data),
-            "response.content_part.added" | "response.reasoning_summary_part.added" => {
-                self.adopt_part(&data);
-            }
-            "response.output_text.done"
-            | "response.refusal.done"
-            | "response.reasoning_text.done"
-            | "response.reasoning_summary_text.done" => self.adopt_text_done(),
-            "response.content_part.done" | "response.reasoning_summary_part.done" => {
-                self.adopt_part_done(&data);
-            }
-            "response.output_item.done" => self.adopt_done(&data),
-            kind if kind.ends_with(".delta") => self.adopt_delta(&data),
-            _ => {}
+        if let Ok(data) = serde_json::from_str::<Value>(data) {
+            self.adopt_event(&data);
         }
     }
 
     fn seam(&mut self, out: &mut Vec<u8>) {
         // Another model does not think this one's thoughts to their end.
+        self.close_beside("incomplete", out);
         if !matches!(self.open, Open::Message { .. }) {
             self.close("incomplete", out);
         }

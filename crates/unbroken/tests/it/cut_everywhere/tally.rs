@@ -19,6 +19,8 @@ pub(super) enum Outcome {
     Spaced,
     /// An error instead of an answer.
     Refused(String),
+    /// Cut by a clean end, behind something that is a whole answer of its own.
+    Short(String),
     /// Something that claims to be whole and is not, or that the dialect does not allow.
     Wrong(String),
 }
@@ -88,10 +90,12 @@ fn differs(uncut: &str, got: &str) -> String {
 /// All cases.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    kinds: BTreeMap<&'static str, [usize; 6]>,
+    kinds: BTreeMap<&'static str, [usize; 7]>,
     reasons: BTreeMap<(&'static str, String), usize>,
     /// What must never be, with the case.
     pub(super) wrong: Vec<String>,
+    /// What nobody could know, with the case.
+    pub(super) short: Vec<String>,
 }
 
 impl Tally {
@@ -102,7 +106,8 @@ impl Tally {
             Outcome::Honest(_) => 2,
             Outcome::Spaced => 3,
             Outcome::Refused(_) => 4,
-            Outcome::Wrong(_) => 5,
+            Outcome::Short(_) => 5,
+            Outcome::Wrong(_) => 6,
         };
         self.kinds.entry(kind).or_default()[place] += 1;
         match outcome {
@@ -113,13 +118,14 @@ impl Tally {
             Outcome::Refused(why) => {
                 *self.reasons.entry((kind, format!("refused: {why}"))).or_default() += 1;
             }
+            Outcome::Short(what) => self.short.push(format!("{case}: {what}")),
             Outcome::Wrong(what) => self.wrong.push(format!("{case}: {what}")),
         }
     }
 
-    /// Untouched, rescued, honest, spaced, refused and wrong ones, of all kinds.
-    pub(super) fn sums(&self) -> [usize; 6] {
-        let mut sums = [0; 6];
+    /// Untouched, rescued, honest, spaced, refused, short and wrong ones, of all kinds.
+    pub(super) fn sums(&self) -> [usize; 7] {
+        let mut sums = [0; 7];
         for counts in self.kinds.values() {
             for (sum, count) in sums.iter_mut().zip(counts) {
                 *sum += count;
@@ -131,14 +137,17 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let row = |name: &str, counts: &[usize; 6]| {
-            let [untouched, rescued, honest, spaced, refused, wrong] = counts;
+        let row = |name: &str, counts: &[usize; 7]| {
+            let [untouched, rescued, honest, spaced, refused, short, wrong] = counts;
             let cases: usize = counts.iter().sum();
             format!(
-                "{name:<14} {cases:>7} {untouched:>10} {rescued:>8} {honest:>7} {spaced:>7} {refused:>8} {wrong:>6}"
+                "{name:<14} {cases:>7} {untouched:>10} {rescued:>8} {honest:>7} {spaced:>7} {refused:>8} {short:>6} {wrong:>6}"
             )
         };
-        writeln!(f, "kind             cases  untouched  rescued  honest  spaced  refused  wrong")?;
+        writeln!(
+            f,
+            "kind             cases  untouched  rescued  honest  spaced  refused  short  wrong"
+        )?;
         for (kind, counts) in &self.kinds {
             writeln!(f, "{}", row(kind, counts))?;
         }
