@@ -4,10 +4,11 @@
 //! `classify`), and what the client may get later is kept as [`Piece`]s until the engine says so.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request};
 use unbroken_engine::call::AttemptId;
 use unbroken_engine::cause::{FailureCause, Limitation};
 use unbroken_engine::event::Spent;
@@ -121,6 +122,8 @@ pub(crate) struct End {
 /// One attempt.
 pub(crate) struct Upstream {
     attempt: AttemptId,
+    /// Credentials are being fetched, before there is an exchange.
+    opening: Option<Opening>,
     exchange: Option<Exchange>,
     endpoint: std::sync::Arc<Endpoint>,
     /// In which dialect the target is spoken to.
@@ -162,6 +165,9 @@ pub(crate) struct Asked<'a> {
     pub(crate) needs: Needs,
 }
 
+/// An exchange that waits for its credentials.
+type Opening = Pin<Box<dyn Future<Output = Result<Exchange, FailureCause>> + Send>>;
+
 /// What is being read.
 enum Body {
     Nothing,
@@ -187,14 +193,14 @@ impl Upstream {
         resume: Resume,
     ) -> Self {
         let Asked { request, chat, needs } = asked;
-        let endpoint = choice.endpoint.clone();
-        let (dialect, _) = providers::served_in(&endpoint, request.dialect, &choice.model);
+        let (dialect, _) = providers::served_in(&choice.endpoint, request.dialect, &choice.model);
         let speaks_alike = speaks_alike(request, chat, dialect);
         let how = resume.how;
         let mut upstream = Self {
             attempt,
+            opening: None,
             exchange: None,
-            endpoint,
+            endpoint: choice.endpoint.clone(),
             dialect,
             speaks_alike,
             is_native: speaks_alike && how == How::Fresh,
@@ -220,10 +226,26 @@ impl Upstream {
         let prepared = upstream.prepare(choice, request, chat, &resume);
         upstream.joint = (how != How::Fresh).then(|| Joint::new(resume, chat));
         match prepared {
-            Ok(request) => upstream.exchange = Some(http.send(request, choice.endpoint.http2)),
+            Ok(request) => upstream.open(http, request),
             Err(cause) => upstream.news.push_back(News::Failed(cause)),
         }
         upstream
+    }
+
+    /// Sends the request, once its credentials are there.
+    fn open(&mut self, http: &HttpClient, mut request: Request<Bytes>) {
+        let endpoint = self.endpoint.clone();
+        let Some(cloud) = endpoint.cloud.clone().filter(|_| endpoint.key.is_none()) else {
+            endpoint.authorize(&mut request, Clock::unix_seconds());
+            self.exchange = Some(http.send(request, endpoint.http2));
+            return;
+        };
+        let http = http.clone();
+        self.opening = Some(Box::pin(async move {
+            let credential = cloud.get(&http).await?;
+            endpoint.authorize_with(&mut request, Some(&credential), Clock::unix_seconds());
+            Ok(http.send(request, endpoint.http2))
+        }));
     }
 
     pub(crate) const fn attempt(&self) -> AttemptId {
@@ -294,7 +316,7 @@ impl Upstream {
 
     /// Whether it has nothing more to say.
     pub(crate) const fn has_failed(&self) -> bool {
-        self.exchange.is_none()
+        self.exchange.is_none() && self.opening.is_none()
     }
 
     /// Its answer is whole: its connection may serve the next call.
@@ -314,6 +336,15 @@ impl Upstream {
         loop {
             if let Some(news) = self.news.pop_front() {
                 return news;
+            }
+            if let Some(opening) = &mut self.opening {
+                let opened = opening.await;
+                self.opening = None;
+                match opened {
+                    Ok(exchange) => self.exchange = Some(exchange),
+                    Err(cause) => self.fail(cause),
+                }
+                continue;
             }
             let Some(exchange) = &mut self.exchange else {
                 // Everything was said; the engine has what it needs to go on.
@@ -592,6 +623,9 @@ impl Upstream {
         let phase = Phase::Head;
         let reply = ErrorReply { status, headers: &self.headers, body: &error, phase };
         let cause = (self.endpoint.provider.classify)(&reply);
+        if let (FailureCause::KeyRejected, Some(cloud)) = (cause, &self.endpoint.cloud) {
+            cloud.forget();
+        }
         self.lesson = lesson(cause, &error, self.needs);
         let cause = aside(self.dialect, joint::of_form(self.how, cause));
         self.words = Some(Kept {
@@ -636,6 +670,7 @@ impl Upstream {
     fn fail(&mut self, cause: FailureCause) {
         self.tally.failed();
         self.body = Body::Done;
+        self.opening = None;
         self.exchange = None;
         self.news.push_back(News::Failed(cause));
     }

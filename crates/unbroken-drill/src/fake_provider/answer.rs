@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::State;
 use super::conversation::Begun;
 use super::dialect::{FakeDialect, Script};
+use super::frames::Framing;
 use super::manner::{Manner, Prefill, claude_refuses_prefill};
 use super::play::{Player, Stop};
 use super::serve::{Line, Outgoing};
@@ -22,6 +23,7 @@ use crate::fault::{BodyKind, Fault, StreamEnd};
 pub(super) struct Answering {
     pub(super) state: Arc<State>,
     pub(super) dialect: FakeDialect,
+    pub(super) framing: Framing,
     pub(super) asked: Asked,
     pub(super) manner: Manner,
     pub(super) entry: usize,
@@ -155,12 +157,13 @@ impl Answering {
     fn refuses_prefill(&mut self) -> bool {
         let Some(Begun::Prefill { is_declared, .. }) = self.asked.begun else { return false };
         let manner = match (self.manner.prefill, self.dialect) {
+            (Prefill::ByDialect, FakeDialect::CohereChat) => Prefill::Ignore,
             (Prefill::ByDialect, FakeDialect::OpenaiChat | FakeDialect::OpenaiResponses)
                 if !is_declared =>
             {
                 Prefill::Ignore
             }
-            (Prefill::ByDialect, FakeDialect::AnthropicMessages)
+            (Prefill::ByDialect, FakeDialect::AnthropicMessages | FakeDialect::BedrockConverse)
                 if claude_refuses_prefill(&self.asked.model) =>
             {
                 Prefill::Refuse
@@ -190,7 +193,9 @@ impl Answering {
                 let script =
                     Script { content: vec![half.unwrap_or("{").to_owned()], ..Script::default() };
                 let playing = Playing { stop: Some((1, stop)), ..Playing::default() };
-                self.player(playing).start("application/json", script)
+                let mut player = self.player(playing);
+                player.framing = Framing::Sse;
+                player.start("application/json", script)
             }
         }
     }
@@ -202,13 +207,14 @@ impl Answering {
             return player.start_tape(&tape.content_type, tape.bytes, tape.then);
         }
         let script = self.dialect.script(&self.asked, &self.content());
-        self.player(playing).start("text/event-stream; charset=utf-8", script)
+        self.player(playing).start(self.framing.content_type(), script)
     }
 
     fn player(&self, playing: Playing) -> Player {
         Player {
             state: self.state.clone(),
             dialect: self.dialect,
+            framing: self.framing,
             entry: self.entry,
             line: self.line.clone(),
             first_token: playing.first_token.unwrap_or(self.state.config.first_token),

@@ -1,4 +1,5 @@
-//! A provider that fails on command: four dialects on one loopback port.
+//! A provider that fails on command: six dialects on one loopback port, and the places where
+//! clouds give out credentials.
 //!
 //! It answers in numbered words (`w1 w2 … w60`), so that a lost, repeated or reordered word is seen
 //! exactly, and behaves otherwise as the recordings of real providers do: asked anew it says the
@@ -21,8 +22,10 @@ use crate::background;
 use crate::fault::Fault;
 
 mod answer;
+mod clouds;
 mod conversation;
 mod dialect;
+mod frames;
 mod manner;
 mod play;
 mod refuse;
@@ -171,6 +174,7 @@ struct Inner {
     connections: u64,
     /// Faults that have been set so far.
     faults: u64,
+    clouds: clouds::Clouds,
 }
 
 impl FakeProvider {

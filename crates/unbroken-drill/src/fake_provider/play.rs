@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::State;
 use super::dialect::{FakeDialect, Script};
+use super::frames::Framing;
 use super::serve::{Line, Outgoing};
 use crate::background;
 use crate::fault::{CutKind, StreamEnd};
@@ -66,6 +67,7 @@ impl<S: futures_util::Stream> futures_util::Stream for OneReader<S> {
 pub(super) struct Player {
     pub(super) state: Arc<State>,
     pub(super) dialect: FakeDialect,
+    pub(super) framing: Framing,
     pub(super) entry: usize,
     pub(super) line: Line,
     pub(super) first_token: Duration,
@@ -149,7 +151,7 @@ impl Player {
     }
 
     async fn send(&self, to: &mpsc::Sender<Piece>, event: String) -> Option<()> {
-        self.write(to, event.into()).await
+        self.write(to, self.framing.wrap(&event).into()).await
     }
 
     async fn write(&self, to: &mpsc::Sender<Piece>, mut bytes: Bytes) -> Option<()> {
@@ -203,7 +205,8 @@ impl Player {
     /// The first half of an event.
     async fn send_half(&self, to: &mpsc::Sender<Piece>, event: Option<&String>) -> Option<()> {
         let Some(event) = event else { return Some(()) };
-        let half = Bytes::copy_from_slice(event.as_bytes()).slice(..event.len() / 2);
+        let framed = Bytes::from(self.framing.wrap(event));
+        let half = framed.slice(..framed.len() / 2);
         self.write(to, half).await
     }
 

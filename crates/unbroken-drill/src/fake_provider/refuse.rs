@@ -15,9 +15,15 @@ impl Answering {
             FakeDialect::OpenaiChat | FakeDialect::OpenaiResponses => chat,
             FakeDialect::AnthropicMessages => messages,
             FakeDialect::Gemini => gemini,
+            FakeDialect::BedrockConverse => exception(status, code),
+            FakeDialect::CohereChat => "",
         };
         let body = self.dialect.error(status, kind, code, message);
-        whole(status, "application/json", body.to_string())
+        let mut response = whole(status, "application/json", body.to_string());
+        if let (FakeDialect::BedrockConverse, Ok(kind)) = (self.dialect, kind.parse()) {
+            response.headers_mut().insert("x-amzn-errortype", kind);
+        }
+        response
     }
 
     pub(super) fn status(&self, status: u16, body: BodyKind) -> Outgoing {
@@ -95,10 +101,24 @@ impl Answering {
 
     pub(super) fn error_in_200(&self) -> Outgoing {
         if self.asked.stream {
-            whole(200, "text/event-stream", self.dialect.error_event())
+            let event = self.framing.wrap(&self.dialect.error_event());
+            whole(200, self.framing.content_type(), event)
         } else {
             let error: Value = self.dialect.error(503, "server_error", "", "upstream failed");
             whole(200, "application/json", error.to_string())
         }
+    }
+}
+
+/// The exception that Bedrock would throw.
+fn exception(status: u16, code: &str) -> &'static str {
+    match (status, code) {
+        (_, "insufficient_quota") => "ServiceQuotaExceededException:http://internal.amazon.com/",
+        (401 | 403, _) => "AccessDeniedException",
+        (404, _) => "ResourceNotFoundException",
+        (429, _) => "ThrottlingException:http://internal.amazon.com/",
+        (503, _) => "ServiceUnavailableException",
+        (500.., _) => "InternalServerException",
+        _ => "ValidationException",
     }
 }

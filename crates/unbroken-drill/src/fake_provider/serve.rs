@@ -19,9 +19,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::{Answering, fault_name, models, whole};
-use super::dialect::FakeDialect;
+use super::dialect::{FakeDialect, Rejection};
+use super::frames::Framing;
 use super::words::Asked;
-use super::{Armed, Mannered, State};
+use super::{Armed, Mannered, State, clouds};
 use crate::background;
 use crate::fault::Fault;
 
@@ -125,6 +126,9 @@ async fn handle(request: Request<Incoming>, state: Arc<State>, line: Line) -> io
             command(&head.method, path, &body, &state).unwrap_or_else(|never| match never {})
         );
     }
+    if let Some(given) = clouds::answer(&head.method, path, &head.headers, &body, &state) {
+        return Ok(given);
+    }
     if head.method == Method::GET {
         // What ails the whole provider ails its list of models, too.
         match state.peek() {
@@ -175,12 +179,27 @@ fn dialect_of(path: &str) -> Option<FakeDialect> {
         Some(FakeDialect::OpenaiChat)
     } else if path.ends_with("/responses") {
         Some(FakeDialect::OpenaiResponses)
-    } else if path.ends_with("/messages") {
+    } else if path.ends_with("/messages") || path.ends_with("awPredict") {
         Some(FakeDialect::AnthropicMessages)
+    } else if path.starts_with("/model/") && path.contains("/converse") {
+        Some(FakeDialect::BedrockConverse)
+    } else if path.starts_with("/model/") && path.contains("/invoke") {
+        Some(FakeDialect::AnthropicMessages)
+    } else if path.ends_with("/v2/chat") {
+        Some(FakeDialect::CohereChat)
     } else if path.ends_with(":generateContent") || path.ends_with(":streamGenerateContent") {
         Some(FakeDialect::Gemini)
     } else {
         None
+    }
+}
+
+/// How a stream of this path is framed.
+fn framing_of(path: &str) -> Framing {
+    match (path.starts_with("/model/"), path.contains("/invoke")) {
+        (false, _) => Framing::Sse,
+        (true, false) => Framing::Events,
+        (true, true) => Framing::Chunks,
     }
 }
 
@@ -192,14 +211,17 @@ async fn answer(
     state: Arc<State>,
     line: Line,
 ) -> io::Result<Outgoing> {
-    if !has_key(headers, state.config.key.as_deref()) {
+    let is_let_in = clouds::lets_in(path, headers, &state);
+    if !is_let_in || !has_key(headers, state.config.key.as_deref()) {
         state.note(dialect, &Asked::default(), "rejected");
         let kind =
             if dialect == FakeDialect::Gemini { "UNAUTHENTICATED" } else { "authentication_error" };
         let error = dialect.error(401, kind, "invalid_api_key", "Incorrect API key provided");
         return Ok(whole(401, "application/json", error.to_string()));
     }
-    let asked = match dialect.read(path, body) {
+    let unwrapped = clouds::unwrapped(path, body).map_err(|message| Rejection::invalid(&message));
+    let read = unwrapped.and_then(|own| dialect.read(path, own.as_deref().unwrap_or(body)));
+    let asked = match read {
         Ok(asked) => asked,
         Err(rejection) => {
             state.note(dialect, &Asked::default(), "rejected");
@@ -212,7 +234,8 @@ async fn answer(
     let entry = state.note(dialect, &asked, &outcome);
     let leaving = Leaving { state: state.clone(), entry, is_done: false };
     let manner = state.manner(&asked.model);
-    let answering = Answering { state, dialect, asked, manner, entry, line };
+    let framing = framing_of(path);
+    let answering = Answering { state, dialect, framing, asked, manner, entry, line };
     let answered = answering.respond(fault).await;
     leaving.done();
     answered

@@ -164,6 +164,8 @@ fn every_dialect_says_the_same() {
                 FakeDialect::OpenaiResponses,
                 FakeDialect::AnthropicMessages,
                 FakeDialect::Gemini,
+                FakeDialect::BedrockConverse,
+                FakeDialect::CohereChat,
             ] {
                 let script = dialect.script(&asked, &content);
                 let events = script.prelude.iter().chain(&script.content).chain(&script.end);

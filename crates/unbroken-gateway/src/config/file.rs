@@ -45,6 +45,11 @@ pub(super) struct ProviderFile {
     pub(super) key_file: Option<Spanned<String>>,
     pub(super) api_version: Option<String>,
     pub(super) region: Option<String>,
+    pub(super) project: Option<String>,
+    pub(super) credentials_file: Option<Spanned<String>>,
+    pub(super) profile: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) metadata: bool,
     #[serde(default)]
     pub(super) models: Vec<ModelFile>,
     #[serde(default)]

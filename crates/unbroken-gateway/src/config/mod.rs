@@ -1,5 +1,6 @@
 //! What is configured: the file as typed, what it means, and what holds without one.
 
+mod cloud;
 mod environment;
 mod error;
 mod file;

@@ -13,7 +13,7 @@ use unbroken::FailoverConfig;
 use unbroken::capabilities::{ModelRule, Need};
 use unbroken::endpoint::Endpoint;
 use unbroken::providers::{
-    ANTHROPIC, GEMINI, OPENAI_COMPATIBLE, OPENAI_RESPONSES_COMPATIBLE, PROVIDERS, Provider,
+    ANTHROPIC, Auth, GEMINI, OPENAI_COMPATIBLE, OPENAI_RESPONSES_COMPATIBLE, PROVIDERS, Provider,
 };
 use unbroken::route::{Choice, Route, Tier};
 use unbroken_engine::deadline::Limits;
@@ -25,6 +25,7 @@ use super::{ConfigErrors, Environment, zero};
 
 mod admin;
 mod alerts;
+mod cloud;
 mod ledger;
 mod money;
 mod settings;
@@ -258,21 +259,32 @@ impl Checker<'_> {
                 provider.base_url.clone_into(&mut endpoint.base_url);
             }
             endpoint = endpoint.in_region(region);
-        } else if endpoint.base_url.contains("{region}") {
+        }
+        cloud::check(self, file, &mut endpoint);
+        self.credentials(file, &mut endpoint);
+        Some(endpoint)
+    }
+
+    /// The key, or what there is instead of one.
+    fn credentials(&mut self, file: &ProviderFile, endpoint: &mut Endpoint) {
+        let provider = endpoint.provider;
+        if endpoint.base_url.contains("{region}") {
             let names = provider.region_env.join(" or ");
             self.wrong(&file.name, &format!("no region: set `region` or {names}"));
         }
         if let Some(key) = self.key(file) {
             endpoint.key = Some(key);
-            endpoint.key_name.clone_from(name);
+            endpoint.key_name.clone_from(file.name.get_ref());
         } else if !endpoint.has_credentials()
-            && !provider.key_env.is_empty()
+            && (provider.auth == Auth::Google || !provider.key_env.is_empty())
             && file.base_url.is_none()
         {
-            let names = provider.key_env.join(" or ");
+            let names = match provider.auth {
+                Auth::Google => "`credentials_file`, `metadata` or GOOGLE_APPLICATION_CREDENTIALS",
+                _ => &provider.key_env.join(" or "),
+            };
             self.wrong(&file.name, &format!("no key: set `key`, `key_file` or {names}"));
         }
-        Some(endpoint)
     }
 
     fn model(&mut self, file: &ModelFile) -> ModelRule {

@@ -16,6 +16,11 @@ fn file(section: &str, name: &str, line: &str) -> String {
     let whole = format!("[[provider]]\n{}\n", without(&[]) + &provider.join("\n"));
     match section {
         "" => format!("{line}\n"),
+        // Only machines in a cloud have a metadata server.
+        "provider" if name == "metadata" => {
+            let cloud = "provider = \"vertex\"\nregion = \"global\"\nbase_url = \"http://h\"";
+            format!("[[provider]]\nname = \"a\"\n{cloud}\n{line}\n")
+        }
         "provider" => {
             let address = if name == "dialect" { "base_url = \"http://h\"\n" } else { "" };
             format!("[[provider]]\n{}{address}{line}\n", without(&provider))

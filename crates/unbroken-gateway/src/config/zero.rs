@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use unbroken::cloud::sigv4::AwsCredentials;
 use unbroken::endpoint::Endpoint;
-use unbroken::providers::{Auth, PROVIDERS, Provider};
+use unbroken::providers::{PROVIDERS, Provider};
 
-use super::Environment;
+use super::{Environment, cloud};
 
 /// Which models are comparable: tier -> vendor -> models, the first of which stands in.
 #[derive(Clone, Debug)]
@@ -98,12 +97,7 @@ pub(crate) fn configured(provider: &'static Provider, environment: &Environment)
     if let Some((_, region)) = environment.first(provider.region_env) {
         endpoint = endpoint.in_region(region);
     }
-    if matches!(provider.auth, Auth::Aws { .. }) && endpoint.key.is_none() {
-        endpoint.aws = aws(environment);
-        if endpoint.aws.is_some() {
-            "AWS_ACCESS_KEY_ID".clone_into(&mut endpoint.key_name);
-        }
-    }
+    cloud::equip(&mut endpoint, environment);
     match environment.first(provider.base_url_env) {
         Some((_, url)) => endpoint.at(url),
         None => endpoint,
@@ -115,15 +109,6 @@ fn endpoint(provider: &'static Provider, environment: &Environment) -> Option<En
     let endpoint = configured(provider, environment);
     let is_placed = !endpoint.base_url.is_empty() && !endpoint.base_url.contains('{');
     (endpoint.has_credentials() && is_placed).then_some(endpoint)
-}
-
-/// The credentials that every SDK of AWS finds in the environment.
-fn aws(environment: &Environment) -> Option<AwsCredentials> {
-    Some(AwsCredentials {
-        access_key_id: environment.get("AWS_ACCESS_KEY_ID")?.to_owned(),
-        secret_access_key: environment.get("AWS_SECRET_ACCESS_KEY")?.into(),
-        session_token: environment.get("AWS_SESSION_TOKEN").map(SecretString::from),
-    })
 }
 
 #[cfg(test)]

@@ -138,6 +138,17 @@ const fn civil(days_since_1970: u64) -> (u64, u64, u64) {
     (year + era * 400 + if month <= 2 { 1 } else { 0 }, month, day)
 }
 
+/// Days since 1970 of a date; the inverse.
+pub(super) const fn days_of(year: u64, month: u64, day: u64) -> Option<u64> {
+    if year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 {
+        return None;
+    }
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,5 +232,9 @@ mod tests {
         assert_eq!(amz_time(0), "19700101T000000Z");
         assert_eq!(amz_time(951_782_400), "20000229T000000Z");
         assert_eq!(amz_time(1_440_938_160), "20150830T123600Z");
+        for days in (0..40_000).step_by(17) {
+            let (year, month, day) = civil(days);
+            assert_eq!(days_of(year, month, day), Some(days));
+        }
     }
 }

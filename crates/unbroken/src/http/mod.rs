@@ -96,6 +96,35 @@ impl HttpClient {
     }
 }
 
+/// The small answer of a helper may not be larger.
+const FETCHED_MAX: usize = 1 << 20;
+
+impl HttpClient {
+    /// Sends a request and reads its whole answer: for small ones, of helpers and not of targets.
+    ///
+    /// # Errors
+    /// When there is none, or it is large.
+    pub(crate) async fn fetch(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<(u16, Bytes), FailureCause> {
+        let mut exchange = self.send(request, false);
+        let (mut status, mut body) = (0, Vec::new());
+        loop {
+            match exchange.next().await {
+                Progress::Connected { .. } => {}
+                Progress::Head(head) => status = head.status.as_u16(),
+                Progress::Bytes(bytes) if body.len() + bytes.len() <= FETCHED_MAX => {
+                    body.extend_from_slice(&bytes);
+                }
+                Progress::Bytes(_) => return Err(FailureCause::Malformed),
+                Progress::End => return Ok((status, body.into())),
+                Progress::Failed(cause) => return Err(cause),
+            }
+        }
+    }
+}
+
 /// What happened.
 #[derive(Debug)]
 pub enum Progress {

@@ -61,7 +61,8 @@ mod tests {
     use super::*;
 
     fn path(base_url: &str, api_version: Option<&str>) -> String {
-        chat_path(&Place { base_url, model: "my gpt", stream: true, api_version })
+        let model = "my gpt";
+        chat_path(&Place { base_url, model, stream: true, api_version, ..Place::default() })
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn chat_path(place: &Place<'_>) -> String {
     format!("/v1beta/models/{}:{verb}", encode(model))
 }
 
-fn classify(reply: &ErrorReply<'_>) -> FailureCause {
+pub(super) fn classify(reply: &ErrorReply<'_>) -> FailureCause {
     let body = reply.body;
     if body.reasons.iter().any(|reason| reason == "API_KEY_INVALID")
         || body.mentions("api key not valid")

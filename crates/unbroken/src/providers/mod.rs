@@ -39,6 +39,8 @@ mod retry_after;
 mod sglang;
 mod surfaces;
 mod together;
+mod vertex;
+mod vertex_anthropic;
 mod vllm;
 mod xai;
 
@@ -68,6 +70,8 @@ pub use retry_after::retry_after;
 pub use sglang::PROVIDER as SGLANG;
 pub(crate) use surfaces::served_in;
 pub use together::PROVIDER as TOGETHER;
+pub use vertex::PROVIDER as VERTEX;
+pub use vertex_anthropic::PROVIDER as VERTEX_ANTHROPIC;
 pub use vllm::PROVIDER as VLLM;
 pub use xai::PROVIDER as XAI;
 
@@ -76,6 +80,8 @@ pub const PROVIDERS: &[&Provider] = &[
     &OPENAI,
     &ANTHROPIC,
     &GEMINI,
+    &VERTEX,
+    &VERTEX_ANTHROPIC,
     &AZURE,
     &BEDROCK_ANTHROPIC,
     &BEDROCK,
@@ -112,6 +118,8 @@ pub struct Provider {
     pub api_version_env: &'static [&'static str],
     /// Names of the environment variables that hold its region, for addresses with `{region}`.
     pub region_env: &'static [&'static str],
+    /// Fills a region into an address.
+    pub in_region: fn(base_url: &str, region: &str) -> String,
     /// Whether it is a server of one's own, which needs no key.
     pub is_local: bool,
     /// How it wants to see the key.
@@ -148,6 +156,8 @@ pub enum Auth {
     Bearer,
     /// In a header of its own.
     Header(&'static str),
+    /// Google Cloud's: a key in a header of its own, or else a token as bearer.
+    Google,
     /// A key as bearer, or else a signature of AWS.
     Aws {
         /// The service's name in signatures.
@@ -164,6 +174,7 @@ impl Auth {
                 ("authorization", HeaderValue::try_from(format!("Bearer {key}")))
             }
             Self::Header(name) => (name, HeaderValue::from_str(key)),
+            Self::Google => ("x-goog-api-key", HeaderValue::from_str(key)),
         };
         // A key that no header can hold is as good as none: the provider will say so.
         if let Ok(mut value) = value {
@@ -184,6 +195,10 @@ pub struct Place<'a> {
     pub stream: bool,
     /// The version of the API, where it stands in the path.
     pub api_version: Option<&'a str>,
+    /// The project, where it stands in the path.
+    pub project: Option<&'a str>,
+    /// The region, where it stands in the path.
+    pub region: Option<&'a str>,
 }
 
 /// Percent-encodes what may not stand in a path.

@@ -16,6 +16,7 @@ pub(super) const COMPATIBLE: Provider = Provider {
     base_url_env: &[],
     api_version_env: &[],
     region_env: &[],
+    in_region: |base_url, region| base_url.replace("{region}", region),
     is_local: false,
     auth: Auth::Bearer,
     headers: &[],

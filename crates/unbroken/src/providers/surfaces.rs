@@ -88,7 +88,10 @@ pub(crate) fn served_in(
         surface.dialect.name == client.name
             && match surface.spoken {
                 By::Names(names) => names.contains(&provider.name),
-                By::Dialect(dialect) => dialect.name == provider.dialect.name,
+                // Inside of another API the rest of it is elsewhere, or not at all.
+                By::Dialect(dialect) => {
+                    dialect.name == provider.dialect.name && provider.envelope.is_none()
+                }
             }
     };
     match SURFACES.iter().find(is_spoken) {

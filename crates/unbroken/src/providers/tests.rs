@@ -23,7 +23,8 @@ fn providers_have_unique_names_and_secure_addresses() {
         assert!(
             provider.is_local
                 || provider.name.ends_with("-compatible")
-                || !provider.key_env.is_empty(),
+                || !provider.key_env.is_empty()
+                || provider.auth == Auth::Google,
             "{name}"
         );
     }

@@ -13,7 +13,6 @@ use unbroken_wire::undo::Undo;
 
 use super::{Kept, Resume, Upstream};
 use crate::capabilities::table;
-use crate::clock::Clock;
 use crate::providers::{self, Fitted};
 use crate::reply::CallRequest;
 use crate::route::Choice;
@@ -49,7 +48,6 @@ impl Upstream {
             .body(Bytes::from(body))
             .map_err(misconfigured)?;
         *built.headers_mut() = headers;
-        self.endpoint.authorize(&mut built, Clock::unix_seconds());
         Ok(built)
     }
 

@@ -11,6 +11,7 @@
 
 mod calls;
 mod carried;
+mod clouds;
 mod cut_everywhere;
 mod edges;
 mod errors;

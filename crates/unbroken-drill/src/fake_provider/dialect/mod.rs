@@ -7,9 +7,13 @@ use super::manner::Manner;
 use super::words::{Asked, Content, decide};
 
 mod chat;
+mod cohere;
+mod converse;
 mod gemini;
 mod messages;
 mod responses;
+
+pub(super) use converse::model_of;
 
 /// A dialect of the fake provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +27,10 @@ pub enum FakeDialect {
     AnthropicMessages,
     /// `POST /v1beta/models/{model}:generateContent`.
     Gemini,
+    /// `POST /model/{model}/converse`.
+    BedrockConverse,
+    /// `POST /v2/chat`.
+    CohereChat,
 }
 
 /// A stream, event by event.
@@ -61,18 +69,22 @@ impl FakeDialect {
             Self::OpenaiResponses => responses::read(&body),
             Self::AnthropicMessages => messages::read(&body),
             Self::Gemini => gemini::read(path, &body),
+            Self::BedrockConverse => converse::read(path, &body),
+            Self::CohereChat => cohere::read(&body),
         }
     }
 
     /// How an assistant's message at the end is refused.
     pub(super) fn refuse_prefill(self) -> Rejection {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::AnthropicMessages => {
-                Rejection::invalid(
-                    "This model does not support assistant message prefill. The conversation must end \
+            Self::OpenaiChat
+            | Self::OpenaiResponses
+            | Self::AnthropicMessages
+            | Self::BedrockConverse
+            | Self::CohereChat => Rejection::invalid(
+                "This model does not support assistant message prefill. The conversation must end \
                  with a user message.",
-                )
-            }
+            ),
             Self::Gemini => Rejection {
                 kind: "INVALID_ARGUMENT",
                 ..Rejection::invalid(
@@ -97,6 +109,8 @@ impl FakeDialect {
             Self::Gemini => json!({ "error": {
                 "code": status, "message": message, "status": kind,
             }}),
+            // The kind is in a header.
+            Self::BedrockConverse | Self::CohereChat => json!({ "message": message }),
         }
     }
 
@@ -123,6 +137,16 @@ impl FakeDialect {
                 let error = self.error(503, "UNAVAILABLE", "", "The model is overloaded.");
                 format!("data: {error}\r\n\r\n")
             }
+            Self::BedrockConverse => {
+                let kind = "modelStreamErrorException";
+                let error = json!({ "error": { "type": kind, "message": "The model broke." } });
+                format!("event: error\ndata: {error}\n\n")
+            }
+            Self::CohereChat => {
+                let delta = json!({ "finish_reason": "ERROR", "error": "internal server error" });
+                let end = json!({ "type": "message-end", "delta": delta });
+                format!("event: message-end\ndata: {end}\n\n")
+            }
         }
     }
 
@@ -138,6 +162,8 @@ impl FakeDialect {
                 "event: content_block_delta\ndata: {\"type\": \"content_block_delta\", \"index\n\n"
             }
             Self::Gemini => "data: {\"candidates\": [{\"content\r\n\r\n",
+            Self::BedrockConverse => "event: contentBlockDelta\ndata: {\"delta\": {\"te\n\n",
+            Self::CohereChat => "event: content-delta\ndata: {\"type\": \"content-de\n\n",
         }
     }
 
@@ -162,7 +188,11 @@ impl FakeDialect {
     /// A sign of life.
     pub(super) const fn ping(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::OpenaiResponses | Self::Gemini => ": ping\n\n",
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Gemini | Self::CohereChat => {
+                ": ping\n\n"
+            }
+            // A frame of a kind that nobody knows.
+            Self::BedrockConverse => "event: ping\ndata: {}\n\n",
             Self::AnthropicMessages => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
         }
     }
@@ -174,6 +204,8 @@ impl FakeDialect {
             Self::OpenaiResponses => responses::whole(asked, content),
             Self::AnthropicMessages => messages::whole(asked, content),
             Self::Gemini => gemini::whole(asked, content),
+            Self::BedrockConverse => converse::whole(content),
+            Self::CohereChat => cohere::whole(content),
         }
     }
 
@@ -184,6 +216,8 @@ impl FakeDialect {
             Self::OpenaiResponses => responses::stream(asked, content),
             Self::AnthropicMessages => messages::stream(asked, content),
             Self::Gemini => gemini::stream(asked, content),
+            Self::BedrockConverse => converse::stream(content),
+            Self::CohereChat => cohere::stream(content),
         }
     }
 }

@@ -219,7 +219,36 @@ const PROVIDER: &[Setting] = &[
         Said("`OPENAI_API_VERSION`; without it, the v1 address is used"),
         "of Azure's classic API",
     ),
-    set("region", Text, Said("`AWS_REGION`, `AWS_DEFAULT_REGION`"), "of AWS, for Bedrock"),
+    set(
+        "region",
+        Text,
+        Said("`AWS_REGION` or the profile's; `GOOGLE_CLOUD_LOCATION`"),
+        "of AWS, for Bedrock; of Google Cloud, for Vertex",
+    ),
+    set(
+        "project",
+        Text,
+        Said("`GOOGLE_CLOUD_PROJECT`, or the key file's"),
+        "of Google Cloud, for Vertex",
+    ),
+    set(
+        "credentials_file",
+        Text,
+        Said("`GOOGLE_APPLICATION_CREDENTIALS`"),
+        "a key file of a service account, or what `gcloud` wrote for a person, for Vertex",
+    ),
+    set(
+        "profile",
+        Text,
+        Said("`AWS_PROFILE`, if there are no keys in the environment"),
+        "a profile with keys of its own in AWS's files, for Bedrock",
+    ),
+    set(
+        "metadata",
+        Flag,
+        Is("false"),
+        "whether credentials come from the metadata server of the machine or the container",
+    ),
     set(
         "models",
         Tables("provider.models"),

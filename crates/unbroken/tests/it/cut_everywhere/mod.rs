@@ -217,6 +217,8 @@ fn provider_of(dialect: FakeDialect) -> &'static Provider {
         FakeDialect::OpenaiResponses => &providers::OPENAI_RESPONSES_COMPATIBLE,
         FakeDialect::AnthropicMessages => &providers::ANTHROPIC,
         FakeDialect::Gemini => &providers::GEMINI,
+        FakeDialect::BedrockConverse => &providers::BEDROCK,
+        FakeDialect::CohereChat => &providers::COHERE,
     }
 }
 
@@ -327,6 +329,9 @@ fn fallback_name(case: &Case, number: usize) -> (String, Option<Takes>) {
         (FakeDialect::AnthropicMessages, false) => ("claude-opus-4-7", None),
         (FakeDialect::Gemini, true) => ("gemini-2.5-flash", None),
         (FakeDialect::Gemini, false) => ("gemini-3-pro", None),
+        (FakeDialect::BedrockConverse | FakeDialect::CohereChat, _) => {
+            unreachable!("not among the targets that are cut")
+        }
     };
     (format!("{name}-n{number}"), prefill)
 }
