@@ -317,6 +317,9 @@ impl Driver {
                 prefill: providers::prefill(&choice.endpoint, &choice.model, &self.chat),
             },
         };
+        if how != How::Fresh {
+            self.relay.asked_to_go_on(how);
+        }
         self.ways.insert(attempt, how);
         let http = &self.shared.http;
         let asked = Asked { request: &self.request, chat: &self.chat, needs: self.needs };

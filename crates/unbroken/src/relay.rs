@@ -39,6 +39,8 @@ pub(crate) struct Relay {
     /// What precedes the first content; not for the client before that.
     prelude: Vec<u8>,
     ledger: Ledger,
+    /// About how many tokens going on has cost beside the answer.
+    added_tokens: u64,
     /// Whether the client has the head of a stream.
     is_committed: bool,
     headers: HeaderMap,
@@ -60,6 +62,7 @@ impl Relay {
             out: Vec::new(),
             prelude: Vec::new(),
             ledger: Ledger::new(chat),
+            added_tokens: 0,
             is_committed: false,
             headers: HeaderMap::new(),
             warnings: Vec::new(),
@@ -105,6 +108,15 @@ impl Relay {
         self.writer = (self.dialect.stream_writer)(&self.head);
         self.headers.clear();
         self.warnings.clear();
+    }
+
+    /// Somebody is asked to go on: the input is paid for once more, and what is sent along with it.
+    pub(crate) fn asked_to_go_on(&mut self, how: How) {
+        let sent_along = match how {
+            How::Prefix | How::Instructed => self.ledger.tokens(),
+            How::Fresh | How::Restart => 0,
+        };
+        self.added_tokens += self.head.input_tokens_estimate + sent_along;
     }
 
     /// From now on this attempt's content goes to the client.
@@ -173,6 +185,9 @@ impl Relay {
         }
         let estimate = self.head.input_tokens_estimate;
         let has_seam = self.ledger.hops().len() > 1;
+        // What was told anew was paid for, too.
+        let (passed, said) = joined.unwrap_or_default();
+        self.added_tokens += (said.saturating_sub(passed) / 4) as u64;
         let Some(ended) = ended else {
             let usage = self.ledger.usage(None, None, estimate);
             self.write_end(&Ended::at_the_limit(usage));
@@ -200,10 +215,11 @@ impl Relay {
             let ways: Vec<&str> =
                 self.ledger.hops().iter().skip(1).map(|hop| hop.how.name()).collect();
             let trail = format!(
-                ": unbroken targets={} seams={} how={} usage=estimated\n\n",
+                ": unbroken targets={} seams={} how={} added_tokens={} usage=estimated\n\n",
                 targets.join(","),
                 ways.len(),
                 ways.join(","),
+                self.added_tokens,
             );
             self.out.extend_from_slice(trail.as_bytes());
         }

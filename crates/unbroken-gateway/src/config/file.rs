@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Visitor};
 use toml::Spanned;
+use unbroken_wire::resume::Prefill;
 
 /// `unbroken.toml`.
 #[derive(Debug, Default, Deserialize)]
@@ -55,6 +56,28 @@ pub(super) struct ProviderFile {
     #[serde(default)]
     pub(super) http2: bool,
     pub(super) status_url: Option<Spanned<String>>,
+    pub(super) prefill: Option<PrefillFile>,
+}
+
+/// How the beginning of an answer is sent along.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum PrefillFile {
+    ContinueFinalMessage,
+    Prefix,
+    Partial,
+    Trailing,
+}
+
+impl PrefillFile {
+    pub(super) const fn meant(self) -> Prefill {
+        match self {
+            Self::ContinueFinalMessage => Prefill::ContinueField,
+            Self::Prefix => Prefill::PrefixField,
+            Self::Partial => Prefill::PartialField,
+            Self::Trailing => Prefill::Trailing,
+        }
+    }
 }
 
 /// What the models of a provider can carry, where the program's table is wrong or silent.

@@ -20,7 +20,7 @@ use unbroken_engine::deadline::Limits;
 use unbroken_engine::target::TierOrder;
 
 use super::error::{did_you_mean, explain};
-use super::file::{File, ModelFile, OrderFile, ProviderFile, RouteFile, WeightedFile};
+use super::file::{File, ModelFile, OrderFile, PrefillFile, ProviderFile, RouteFile, WeightedFile};
 use super::{ConfigErrors, Environment, zero};
 
 mod admin;
@@ -239,6 +239,7 @@ impl Checker<'_> {
         };
         endpoint.name.clone_from(name);
         endpoint.http2 = file.http2;
+        endpoint.prefill = file.prefill.map(PrefillFile::meant);
         endpoint.status_url = file.status_url.as_ref().map(|url| url.get_ref().clone());
         for url in file.base_url.iter().chain(&file.status_url) {
             if !is_address(url.get_ref()) {

@@ -1,6 +1,9 @@
 //! The list against the reader of the file: what it says is tried.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use unbroken::endpoint::Endpoint;
 
 use super::reference::settings::SECTIONS;
 use super::reference::{Default, Kind, Section, Setting, page, schema};
@@ -66,8 +69,9 @@ fn read(source: &str) -> Result<String, String> {
     let plan = Plan::read("f", source, &Environment::default());
     let shown = |plan: Plan| {
         // An endpoint shows little of itself.
-        let http2: Vec<bool> = plan.endpoints.values().map(|endpoint| endpoint.http2).collect();
-        format!("{plan:?} {http2:?}")
+        let more = |endpoint: &Arc<Endpoint>| (endpoint.http2, endpoint.prefill);
+        let more: Vec<_> = plan.endpoints.values().map(more).collect();
+        format!("{plan:?} {more:?}")
     };
     plan.map(shown).map_err(|errors| errors.to_string())
 }

@@ -81,9 +81,8 @@ fn an_id_that_is_empty_throughout_stays_so() {
     }
 }
 
-/// Some open an item of Responses before they have closed the last, and close them in any order.
-#[test]
-fn items_that_are_open_side_by_side_are_each_closed_once() {
+/// The beginning of a stream with a message and thinking beside it.
+fn side_by_side() -> Vec<String> {
     let added = |place: u8, kind: &str, id: &str| {
         format!(
             r#"{{"type":"response.output_item.added","output_index":{place},"item":{{"type":"{kind}","id":"{id}","role":"assistant","status":"in_progress","content":[],"summary":[]}}}}"#
@@ -96,7 +95,7 @@ fn items_that_are_open_side_by_side_are_each_closed_once() {
         )
     };
     let summary = r#"{"type":"response.reasoning_summary_part.added","item_id":"rs_1","output_index":1,"summary_index":0,"part":{"type":"summary_text","text":""}}"#;
-    let events = [
+    vec![
         r#"{"type":"response.created","response":{"id":"resp_1","object":"response","model":"m","output":[]}}"#.to_owned(),
         r#"{"type":"response.in_progress","response":{"id":"resp_1","object":"response","model":"m","output":[]}}"#.to_owned(),
         added(0, "message", "msg_0"),
@@ -106,7 +105,13 @@ fn items_that_are_open_side_by_side_are_each_closed_once() {
         summary.to_owned(),
         delta("reasoning_summary_text", 1, "rs_1", "summary_index", "hm"),
         delta("output_text", 0, "msg_0", "content_index", " two"),
-    ];
+    ]
+}
+
+/// Some open an item of Responses before they have closed the last, and close them in any order.
+#[test]
+fn items_that_are_open_side_by_side_are_each_closed_once() {
+    let events = side_by_side();
     for taken in 5..=events.len() {
         let mut writer = (OPENAI_RESPONSES.stream_writer)(&StreamHead::default());
         let mut stream = Vec::new();

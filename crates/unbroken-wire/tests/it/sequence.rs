@@ -104,6 +104,12 @@ fn responses(events: &[Value], what: &str) {
         }
     }
     assert!(open.is_empty(), "{what}");
+    let done: Vec<Value> = done.into_values().collect();
+    ends_with(events, done, what);
+}
+
+/// One beginning, and one last event with every item.
+fn ends_with(events: &[Value], done: Vec<Value>, what: &str) {
     assert_eq!(events[0]["type"], "response.created", "{what}");
     assert_eq!(events[1]["type"], "response.in_progress", "{what}");
     let is_terminal = |event: &&Value| {
@@ -113,7 +119,6 @@ fn responses(events: &[Value], what: &str) {
     assert_eq!(events.iter().filter(is_terminal).count(), 1, "{what}");
     let last = events.last().unwrap();
     assert!(is_terminal(&last), "{what}");
-    let done: Vec<Value> = done.into_values().collect();
     assert_eq!(last["response"]["output"], Value::from(done), "{what}");
     assert!(last["response"]["usage"]["total_tokens"].is_u64(), "{what}");
     assert!(last["response"]["usage"]["input_tokens_details"]["cached_tokens"].is_u64(), "{what}");

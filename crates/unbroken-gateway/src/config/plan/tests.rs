@@ -253,3 +253,25 @@ fn what_is_out_of_bounds_is_refused_where_it_stands() {
     let plan = Plan::read("unbroken.toml", "[retry]\npatience = \"0s\"\n", &environment());
     assert_eq!(plan.unwrap().failover.fleet.retry.patience, Duration::ZERO);
 }
+
+#[test]
+fn how_a_server_takes_the_beginning_of_an_answer_can_be_said() {
+    use unbroken_wire::resume::Prefill;
+    let read = |line: &str| {
+        let source = format!(
+            "[[provider]]\nname = \"local\"\nprovider = \"vllm\"\nbase_url = \"http://h:1/v1\"\n{line}\n"
+        );
+        let plan = Plan::read("unbroken.toml", &source, &environment());
+        plan.map(|plan| plan.endpoints["local"].prefill).map_err(|errors| errors.to_string())
+    };
+    assert_eq!(read(""), Ok(None), "what is known holds");
+    for (word, meant) in [
+        ("continue_final_message", Prefill::ContinueField),
+        ("prefix", Prefill::PrefixField),
+        ("partial", Prefill::PartialField),
+        ("trailing", Prefill::Trailing),
+    ] {
+        assert_eq!(read(&format!("prefill = \"{word}\"")), Ok(Some(meant)));
+    }
+    assert!(read("prefill = \"always\"").is_err_and(|error| error.contains("trailing")));
+}

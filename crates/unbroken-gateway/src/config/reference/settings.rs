@@ -262,6 +262,14 @@ const PROVIDER: &[Setting] = &[
         Absent,
         "the provider's status page, as Statuspage's `/api/v2/summary.json`; asked once a minute",
     ),
+    set(
+        "prefill",
+        OneOf(&["continue_final_message", "prefix", "partial", "trailing"]),
+        Said("what is known of the provider and the model"),
+        "how its models take the beginning of an answer when a broken one goes on: by a field of \
+         the request (vLLM, SGLang), by one of the last message (Mistral and DeepSeek; Kimi and \
+         Qwen), or without one",
+    ),
 ];
 
 const MODELS: &[Setting] = &[
