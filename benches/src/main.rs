@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! unbroken-bench run [--quick] [--only WORD]   everything, or the measurements named so
+//! unbroken-bench run --only translate          what a translation costs
 //! unbroken-bench provider ADDRESS              a provider that answers at once
 //! unbroken-bench floor ADDRESS UPSTREAM        the floor: what any proxy must cost
 //! ```
@@ -19,6 +20,7 @@ mod measure;
 mod process;
 mod provider;
 mod table;
+mod translate;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["provider", address] => runtime.block_on(provider::run(address)),
         ["floor", address, upstream] => runtime.block_on(floor::run(address, upstream)),
+        // In this process: nothing has to be started for it.
+        ["run", "--only", "translate"] => translate::run(),
         ["run", options @ ..] => runtime.block_on(measure::run(options)),
         _ => Err("usage: unbroken-bench run [--quick] [--only WORD]".into()),
     };

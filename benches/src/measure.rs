@@ -117,9 +117,11 @@ pub(crate) async fn run(options: &[&str]) -> Result<(), Failed> {
     let name = file.display().to_string();
     let gateway = gateway(&gateway_program, &name).await?;
     let bench = Bench { provider, floor, gateway, scale, own };
+    let is_all = bench.scale.only.is_none();
     let result = bench.all().await;
     std::fs::remove_file(&file)?;
-    result
+    result?;
+    if is_all { crate::translate::run() } else { Ok(()) }
 }
 
 async fn gateway(program: &Path, configuration: &str) -> Result<Process, Failed> {

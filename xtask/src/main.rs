@@ -82,12 +82,15 @@ fn write_docs(root: &Path) -> std::io::Result<()> {
 
 /// Builds what is measured, and measures it.
 fn bench(root: &Path, options: impl Iterator<Item = String>) -> Result<(), String> {
-    let build =
-        ["build", "--release", "--package", "unbroken-gateway", "--package", "unbroken-bench"];
+    let options: Vec<String> = options.collect();
+    let mut build = vec!["build", "--release", "--package", "unbroken-bench"];
+    // A translation is measured without the gateway around it.
+    if !options.iter().any(|option| option == "translate") {
+        build.extend(["--package", "unbroken-gateway"]);
+    }
     run(root, "cargo", &build)?;
     let folder = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let program = folder.join("release/unbroken-bench").display().to_string();
-    let options: Vec<String> = options.collect();
     let words: Vec<&str> =
         std::iter::once("run").chain(options.iter().map(String::as_str)).collect();
     run(root, &program, &words)

@@ -16,6 +16,7 @@ mod cut_everywhere;
 mod edges;
 mod errors;
 mod leaving;
+mod mutated;
 mod named;
 mod probes;
 mod seams;

@@ -75,10 +75,11 @@ impl StreamReader for Reader {
     }
 }
 
-/// Whether reading it in full gives the same.
+/// Whether reading it in full gives the same. Where that fails, it does in a field that says
+/// nothing.
 fn is_read_as(data: &str, event: &StreamEvent) -> bool {
     let mut out = Vec::new();
-    let data: Value = serde_json::from_str(data).unwrap_or_default();
+    let Ok(data) = serde_json::from_str::<Value>(data) else { return true };
     Reader::default().read_delta(&data, &mut out);
     matches!(out.as_slice(), [only] if only == event) && !ErrorBody::is_in(&data)
 }
