@@ -44,6 +44,7 @@ use crate::time::Timestamp;
 
 mod broken;
 mod next;
+mod pick_up;
 mod race;
 
 /// What a client asks for.
@@ -192,6 +193,11 @@ pub enum Input {
         /// About how many tokens of it.
         tokens: u32,
     },
+    /// The provider stores this answer, and its name is known: it can be picked up there.
+    Stored {
+        /// Whose.
+        attempt: AttemptId,
+    },
     /// The finish reason arrived; only the protocol's last event is missing.
     Finishing {
         /// Whose.
@@ -310,6 +316,8 @@ pub struct Call {
     broken: Option<broken::Broken>,
     /// How often it went on.
     continuations: u32,
+    /// The candidate that stores the answer, and how often it was picked up there.
+    stored: Option<(usize, u32)>,
 }
 
 /// What a call remembers of what was asked.
@@ -365,6 +373,7 @@ impl Call {
             delivered: Delivered::Nothing,
             broken: None,
             continuations: 0,
+            stored: None,
         };
         call.go_on(fleet, now);
         call
@@ -448,6 +457,7 @@ impl Call {
                     running.alive_at = now;
                 }
             }
+            Input::Stored { attempt } => self.stored_by(attempt),
             Input::Delivered(delivered) => self.delivers(delivered),
             Input::Ended { attempt, output_tokens } => {
                 self.ended(fleet, attempt, output_tokens, now);

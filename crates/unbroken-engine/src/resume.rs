@@ -9,6 +9,9 @@
 //! | all tokens that were allowed | none: the answer is complete by its own limit |
 //! | tool calls, a refusal, what cannot be joined | none: the client hears that it broke |
 //!
+//! An answer that the provider stores while it makes it, because the client asked for that, is picked
+//! up there at the very event where it broke. It is never asked for at anybody else.
+//!
 //! If somebody who was asked to go on has nothing to say, the answer may have been whole: from then
 //! on it is asked for anew, and must begin with all that was delivered.
 //!
@@ -21,6 +24,9 @@
 //! Source: engine.md 4.11, wire-formats.md section 6.
 
 use core::time::Duration;
+
+/// A stored answer is picked up again this often at most within one call.
+pub const PICKUPS_MAX: u32 = 3;
 
 /// An answer is continued this often at most, so that the input is paid for three times at most.
 pub const CONTINUATIONS_MAX: u32 = 2;
@@ -68,6 +74,8 @@ pub enum How {
     Prefix,
     /// What was delivered is sent as an answer that was cut off, with the request to go on.
     Instructed,
+    /// The provider stores the answer: the rest of its own events.
+    PickedUp,
 }
 
 impl How {
@@ -79,6 +87,7 @@ impl How {
             Self::Restart => "restart",
             Self::Prefix => "prefix",
             Self::Instructed => "instructed",
+            Self::PickedUp => "picked_up",
         }
     }
 }

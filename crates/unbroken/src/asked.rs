@@ -53,6 +53,17 @@ pub(crate) fn effect(chat: &Chat) -> Effect {
     if chat.extras.iter().any(is_effectful) { Effect::Effectful } else { Effect::Pure }
 }
 
+/// Whether the provider stores the answer while it makes it, because the client asked for that: a
+/// stream of Responses in the background. Its events can be asked for again.
+pub(crate) fn is_stored(request: &CallRequest, chat: &Chat) -> bool {
+    let is_background = |(name, value): &(String, serde_json::Value)| {
+        name == "background" && *value == serde_json::Value::Bool(true)
+    };
+    chat.stream
+        && request.dialect.name == "openai-responses"
+        && chat.extras.iter().any(is_background)
+}
+
 #[cfg(test)]
 mod tests {
     use unbroken_wire::dialects::{OPENAI_CHAT, RequestHead};

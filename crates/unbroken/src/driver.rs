@@ -25,7 +25,7 @@ use crate::providers;
 use crate::relay::Relay;
 use crate::reply::{self, CallRequest, Refused, Reply};
 use crate::route::{Choice, Route};
-use crate::upstream::{Asked, Kept, News, Resume, Upstream};
+use crate::upstream::{Asked, Kept, News, Resume, Stored, Upstream};
 
 /// One call under way.
 pub(crate) struct Driver {
@@ -44,6 +44,8 @@ pub(crate) struct Driver {
     kept: BTreeMap<AttemptId, Kept>,
     /// How the attempts were asked to begin.
     ways: BTreeMap<AttemptId, How>,
+    /// The answer's id at the provider that stores it.
+    stored_id: Option<String>,
     /// What the engine knows of what the client has.
     told: Option<Delivered>,
     begun: Timestamp,
@@ -100,6 +102,7 @@ impl Driver {
             relay,
             kept: BTreeMap::new(),
             ways: BTreeMap::new(),
+            stored_id: None,
             told: None,
             begun: now,
             ending: None,
@@ -183,6 +186,7 @@ impl Driver {
                 Some(match news {
                     News::Connected => Input::Connected { attempt },
                     News::Alive => Input::Alive { attempt },
+                    News::Stored => Input::Stored { attempt },
                     News::Joining => Input::Joining { attempt },
                     News::Content(flow, tokens) => Input::Content { attempt, flow, tokens },
                     News::Finishing => Input::Finishing { attempt },
@@ -210,6 +214,9 @@ impl Driver {
         self.tell_spent(input);
         let mut fleet = self.shared.fleet();
         for upstream in &mut self.upstreams {
+            if self.stored_id.is_none() {
+                self.stored_id = upstream.stored_id().map(ToOwned::to_owned);
+            }
             let target = target_of(&self.call, upstream.attempt());
             let choice = target.and_then(|id| choice_of(&self.places, &self.request.route, id));
             if let Some((lesson, choice)) = upstream.take_lesson().zip(choice) {
@@ -235,6 +242,7 @@ impl Driver {
             Input::Connected { .. }
             | Input::Alive { .. }
             | Input::Joining { .. }
+            | Input::Stored { .. }
             | Input::Content { .. }
             | Input::Finishing { .. } => self.upstreams.len() < 2,
             Input::Delivered(delivered) => delivered != Delivered::Full,
@@ -310,14 +318,23 @@ impl Driver {
                 }
                 Resume::default()
             }
+            How::PickedUp => {
+                if self.relay.attempt().is_some() && !self.relay.has_begun() {
+                    self.relay.start_over();
+                }
+                let after = self.relay.last_event();
+                let stored = self.stored_id.clone().map(|id| Stored { id, after });
+                Resume { how, stored, ..Resume::default() }
+            }
             How::Restart | How::Prefix | How::Instructed => Resume {
                 how,
+                stored: None,
                 text: self.relay.ledger().text().to_owned(),
                 tokens: self.relay.ledger().tokens(),
                 prefill: providers::prefill(&choice.endpoint, &choice.model, &self.chat),
             },
         };
-        if how != How::Fresh {
+        if !matches!(how, How::Fresh | How::PickedUp) {
             self.relay.asked_to_go_on(how);
         }
         self.ways.insert(attempt, how);

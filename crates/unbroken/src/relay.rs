@@ -15,6 +15,7 @@ use unbroken_wire::dialects::{
     ClientError, Dialect, Ended, ErrorKind, Framing, StreamHead, StreamWriter,
 };
 
+use crate::asked;
 use crate::clock::Clock;
 use crate::delivered::Ledger;
 use crate::reply::CallRequest;
@@ -39,6 +40,9 @@ pub(crate) struct Relay {
     /// What precedes the first content; not for the client before that.
     prelude: Vec<u8>,
     ledger: Ledger,
+    /// Whether the answer is stored where it is made, and the number of the last event of it.
+    is_stored: bool,
+    last_event: Option<u64>,
     /// About how many tokens going on has cost beside the answer.
     added_tokens: u64,
     /// Whether the client has the head of a stream.
@@ -62,6 +66,8 @@ impl Relay {
             out: Vec::new(),
             prelude: Vec::new(),
             ledger: Ledger::new(chat),
+            is_stored: asked::is_stored(request, chat),
+            last_event: None,
             added_tokens: 0,
             is_committed: false,
             headers: HeaderMap::new(),
@@ -94,6 +100,11 @@ impl Relay {
         if self.is_committed { self.ledger.delivered() } else { Delivered::Nothing }
     }
 
+    /// The number of the last event that went to the client, of an answer that is stored.
+    pub(crate) fn last_event(&self) -> Option<u64> {
+        self.last_event.filter(|_| self.has_begun())
+    }
+
     /// What the client has of the answer, in detail.
     pub(crate) const fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -104,6 +115,7 @@ impl Relay {
         self.attempt = None;
         self.out.clear();
         self.prelude.clear();
+        self.last_event = None;
         self.ledger.forget();
         self.writer = (self.dialect.stream_writer)(&self.head);
         self.headers.clear();
@@ -114,7 +126,7 @@ impl Relay {
     pub(crate) fn asked_to_go_on(&mut self, how: How) {
         let sent_along = match how {
             How::Prefix | How::Instructed => self.ledger.tokens(),
-            How::Fresh | How::Restart => 0,
+            How::Fresh | How::Restart | How::PickedUp => 0,
         };
         self.added_tokens += self.head.input_tokens_estimate + sent_along;
     }
@@ -123,8 +135,12 @@ impl Relay {
     pub(crate) fn begin(&mut self, upstream: &Upstream, target: String, how: How) {
         self.attempt = Some(upstream.attempt());
         self.is_native = upstream.is_native();
+        if how == How::PickedUp && self.has_begun() {
+            // The same answer: its own events follow.
+            return;
+        }
         self.ledger.hop(target, how);
-        if how != How::Fresh {
+        if !matches!(how, How::Fresh | How::PickedUp) {
             self.writer.seam(&mut self.out);
             return;
         }
@@ -150,6 +166,9 @@ impl Relay {
             self.prelude.extend_from_slice(&raw.bytes);
             if self.is_stream {
                 self.writer.adopt(raw.name.as_deref(), &raw.data);
+            }
+            if self.is_stored {
+                self.last_event = number_of(&raw.data).or(self.last_event);
             }
         }
         let is_later = self.ledger.hops().len() > 1;
@@ -282,4 +301,9 @@ impl Relay {
             (true, Framing::JsonArray) | (false, _) => "application/json",
         }
     }
+}
+
+/// The number of an event of Responses.
+fn number_of(data: &str) -> Option<u64> {
+    serde_json::from_str::<serde_json::Value>(data).ok()?.get("sequence_number")?.as_u64()
 }

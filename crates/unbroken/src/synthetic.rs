@@ -99,8 +99,12 @@ async fn ask(shared: &Shared, choice: &Choice) -> Option<Result<(), FailureCause
     let mut upstream = Upstream::start(http, attempt, choice, asked, Resume::default());
     loop {
         match upstream.next().await {
-            News::Connected | News::Alive | News::Content(..) | News::Joining | News::Finishing => {
-            }
+            News::Connected
+            | News::Alive
+            | News::Stored
+            | News::Content(..)
+            | News::Joining
+            | News::Finishing => {}
             News::Ended => return Some(Ok(())),
             // The pooled connection was closed meanwhile: nothing is proved.
             News::Failed(FailureCause::StaleConnection) => return None,

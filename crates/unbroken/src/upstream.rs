@@ -23,6 +23,7 @@ use unbroken_wire::resume::estimated_tokens;
 use unbroken_wire::undo::Undo;
 use unbroken_wire::{event_stream, sse};
 
+use crate::asked;
 use crate::capabilities::Needs;
 use crate::capabilities::lessons::{Lesson, lesson};
 use crate::clock::Clock;
@@ -37,7 +38,7 @@ mod joint;
 mod request;
 mod tally;
 
-pub(crate) use joint::Resume;
+pub(crate) use joint::{Resume, Stored};
 
 use hold::Hold;
 use joint::Joint;
@@ -57,6 +58,8 @@ pub(crate) enum News {
     Connected,
     /// Something came that is not content.
     Alive,
+    /// The provider stores the answer, and its id is known.
+    Stored,
     /// Content came: of which kind, and about how many tokens.
     Content(Flow, u32),
     /// Text came of which it is not certain yet that it fits what was delivered before.
@@ -142,6 +145,9 @@ pub(crate) struct Upstream {
     rate_limits: Vec<Left>,
     needs: Needs,
     lesson: Option<Lesson>,
+    /// Whether the provider stores the answer, and its id there once it is known.
+    is_stored: bool,
+    stored_id: Option<String>,
     /// What has to be undone in the answer.
     undo: Undo,
     news: VecDeque<News>,
@@ -203,7 +209,7 @@ impl Upstream {
             endpoint: choice.endpoint.clone(),
             dialect,
             speaks_alike,
-            is_native: speaks_alike && how == How::Fresh,
+            is_native: speaks_alike && matches!(how, How::Fresh | How::PickedUp),
             how,
             joint: None,
             hold: Hold::new(chat.stream && request.route.stream.hold_tool_calls),
@@ -214,6 +220,8 @@ impl Upstream {
             rate_limits: Vec::new(),
             needs,
             lesson: None,
+            is_stored: speaks_alike && asked::is_stored(request, chat),
+            stored_id: resume.stored.as_ref().map(|stored| stored.id.clone()),
             undo: Undo::default(),
             news: VecDeque::new(),
             pieces: Vec::new(),
@@ -224,7 +232,8 @@ impl Upstream {
             tally: Tally::default(),
         };
         let prepared = upstream.prepare(choice, request, chat, &resume);
-        upstream.joint = (how != How::Fresh).then(|| Joint::new(resume, chat));
+        let has_joint = !matches!(how, How::Fresh | How::PickedUp);
+        upstream.joint = has_joint.then(|| Joint::new(resume, chat));
         match prepared {
             Ok(request) => upstream.open(http, request),
             Err(cause) => upstream.news.push_back(News::Failed(cause)),
@@ -260,6 +269,11 @@ impl Upstream {
     /// The answer's headers.
     pub(crate) const fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// The answer's id at the provider that stores it, once it is known.
+    pub(crate) fn stored_id(&self) -> Option<&str> {
+        self.stored_id.as_deref().filter(|_| self.is_stored)
     }
 
     /// Takes what the answer's head said of the key's rate limits.
@@ -311,7 +325,9 @@ impl Upstream {
 
     /// What it has used so far; `input` is what the request is estimated at, in tokens.
     pub(crate) fn spent(&self, input: u64) -> Option<Spent> {
-        self.tally.spent(self.usage(), input)
+        // A stored answer is paid for once: whoever fetches its end counts it.
+        let is_counted_later = self.stored_id().is_some() && self.usage().is_none();
+        if is_counted_later { None } else { self.tally.spent(self.usage(), input) }
     }
 
     /// Whether it has nothing more to say.
@@ -451,6 +467,10 @@ impl Upstream {
         ended: Option<Result<Ended, Truncated>>,
     ) {
         let has_delivered = self.prelude == usize::MAX;
+        if self.is_stored && self.stored_id.is_none() {
+            self.stored_id = taken.pieces.iter().find_map(stored_id);
+            self.news.extend(self.stored_id.is_some().then_some(News::Stored));
+        }
         taken.pieces.iter().for_each(|piece| self.tally.take(&piece.events));
         let (size, is_certain) = (taken.size, taken.is_certain);
         let admitted = self.admit(taken.pieces);
@@ -719,6 +739,14 @@ fn tokens_of(event: &StreamEvent) -> u32 {
     let StreamEvent::Text(text) = event else { return 0 };
     let estimated = u32::try_from(estimated_tokens(text)).unwrap_or(u32::MAX);
     if text.is_empty() { 0 } else { estimated.max(1) }
+}
+
+/// The id of a stored answer, as its first event tells it; only one that can stand in an address.
+fn stored_id(piece: &Piece) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_str(&piece.raw.as_ref()?.data).ok()?;
+    let id = event.pointer("/response/id")?.as_str()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    (!id.is_empty() && id.len() <= 256 && id.chars().all(is_plain)).then(|| id.to_owned())
 }
 
 /// The end, if it is one even when a fault follows it.

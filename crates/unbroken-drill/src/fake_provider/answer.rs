@@ -16,6 +16,7 @@ use super::frames::Framing;
 use super::manner::{Manner, Prefill, claude_refuses_prefill};
 use super::play::{Player, Stop};
 use super::serve::{Line, Outgoing};
+use super::stored;
 use super::words::{Asked, Content, decide};
 use crate::fault::{BodyKind, Fault, StreamEnd};
 
@@ -207,6 +208,9 @@ impl Answering {
             return player.start_tape(&tape.content_type, tape.bytes, tape.then);
         }
         let script = self.dialect.script(&self.asked, &self.content());
+        if self.asked.is_stored {
+            stored::keep(&self.state, &script);
+        }
         self.player(playing).start(self.framing.content_type(), script)
     }
 

@@ -30,6 +30,7 @@ mod manner;
 mod play;
 mod refuse;
 mod serve;
+mod stored;
 mod tape;
 mod tls;
 mod words;
@@ -127,7 +128,7 @@ pub struct Entry {
     pub stream: bool,
     /// Whether it asked for a new answer or for the rest of one.
     pub wish: Wish,
-    /// What happened to it: `answered`, the fault's name, `prefill_refused`, or `rejected`.
+    /// What happened to it: `answered`, the fault's name, `prefill_refused`, `picked_up`, or `rejected`.
     pub outcome: String,
     /// Words that were sent.
     pub words_sent: u32,
@@ -166,6 +167,8 @@ struct Inner {
     armed: Vec<Armed>,
     manners: BTreeMap<String, Manner>,
     tapes: BTreeMap<String, Tape>,
+    /// Answers that were stored, by their ids.
+    stored: BTreeMap<String, String>,
     journal: VecDeque<Entry>,
     /// Entries that were dropped from the journal's front.
     dropped: usize,

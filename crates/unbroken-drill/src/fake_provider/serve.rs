@@ -21,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::answer::{Answering, fault_name, models, whole};
 use super::dialect::{FakeDialect, Rejection};
 use super::frames::Framing;
+use super::stored;
 use super::words::Asked;
 use super::{Armed, Mannered, State, clouds};
 use crate::background;
@@ -128,6 +129,9 @@ async fn handle(request: Request<Incoming>, state: Arc<State>, line: Line) -> io
     }
     if let Some(given) = clouds::answer(&head.method, path, &head.headers, &body, &state) {
         return Ok(given);
+    }
+    if let Some(rest) = stored::pick_up(&state, &head) {
+        return Ok(rest);
     }
     if head.method == Method::GET {
         // What ails the whole provider ails its list of models, too.

@@ -11,6 +11,8 @@ use super::manner::{Continues, Manner, Says};
 pub(super) struct Asked {
     pub(super) model: String,
     pub(super) stream: bool,
+    /// Whether the answer is stored while it is made.
+    pub(super) is_stored: bool,
     pub(super) include_usage: bool,
     pub(super) wants_json: bool,
     /// Tools by name, with their schemas.

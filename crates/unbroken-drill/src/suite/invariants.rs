@@ -158,6 +158,7 @@ impl Checker {
             | Input::Ended { .. }
             | Input::Finishing { .. }
             | Input::Joining { .. }
+            | Input::Stored { .. }
             | Input::Delivered(_)
             | Input::Tick => None,
         };

@@ -53,10 +53,8 @@ impl Call {
         cause: FailureCause,
         now: Timestamp,
     ) -> bool {
-        let Some(candidate) = self.candidates.get(attempt.candidate) else { return false };
-        let (call, id, target) = (self.id, attempt.id, candidate.spec.label.clone());
-        let delivered = self.delivered;
-        fleet.emit(Event::StreamBroke { call, attempt: id.0, target, cause, delivered });
+        let (id, delivered) = (attempt.id, self.delivered);
+        self.stream_broke(fleet, attempt, cause);
         if delivered == Delivered::Nothing {
             return false;
         }
@@ -91,6 +89,9 @@ impl Call {
     /// How an attempt at this candidate has to be made.
     pub(super) fn how(&self, fleet: &Fleet, index: usize, now: Timestamp) -> How {
         let Some(broken) = &self.broken else { return How::Fresh };
+        if self.stored.is_some_and(|(place, _)| place == index) {
+            return How::PickedUp;
+        }
         if broken.is_asked_anew {
             return How::Restart;
         }
@@ -128,7 +129,8 @@ impl Call {
             Flow::Thinking | Flow::Call => limits.stall,
         };
         let stalled = (attempt.alive_at + silence).min(content_at + limits.stall);
-        if attempt.is_last || self.candidates.len() < 2 || !self.may_continue() {
+        let may_go_on = self.candidates.len() >= 2 && self.may_continue();
+        if !self.may_pick_up(attempt.candidate) && (attempt.is_last || !may_go_on) {
             return stalled;
         }
         let paused = content_at + attempt.pace.pause(flow);
@@ -140,11 +142,12 @@ impl Call {
     /// alone. `true` if it has just got it.
     pub(super) fn is_left_alone(&mut self, fleet: &Fleet, id: AttemptId, now: Timestamp) -> bool {
         let views = self.views(fleet, now);
+        let is_stored = self.stored.is_some();
         let is_alone = !matches!(pick(&views, false), Pick::Send(_));
         let Some(attempt) = self.running.iter_mut().find(|attempt| attempt.id == id) else {
             return false;
         };
-        let gets_time = is_alone && !attempt.is_last;
+        let gets_time = is_alone && !is_stored && !attempt.is_last;
         attempt.is_last |= gets_time;
         gets_time
     }

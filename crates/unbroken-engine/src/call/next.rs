@@ -54,6 +54,9 @@ impl Call {
         if let Some(tried) = self.trail.get_mut(place) {
             tried.cause = Some(cause);
         }
+        if self.pick_up(fleet, &attempt, cause, now) {
+            return;
+        }
         if attempt.phase == Phase::Delivering && self.broke(fleet, &attempt, cause, now) {
             return;
         }

@@ -11,6 +11,7 @@ use crate::target::{TargetSpec, TierOrder};
 
 mod broken;
 mod pace;
+mod pick_up;
 
 const fn at_ms(millis: u64) -> Timestamp {
     Timestamp::from_nanos(millis * 1_000_000)

@@ -7,6 +7,15 @@ use unbroken_wire::dialects::Ended;
 use unbroken_wire::resume::Prefill;
 use unbroken_wire::seam::{Joined, Seam, Way};
 
+/// An answer that its provider stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Its id there.
+    pub(crate) id: String,
+    /// The number of the last event that the client has; `None` if it has none.
+    pub(crate) after: Option<u64>,
+}
+
 /// How an attempt goes on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resume {
@@ -18,6 +27,8 @@ pub(crate) struct Resume {
     pub(crate) tokens: u64,
     /// How the target takes the beginning of an answer, if it does.
     pub(crate) prefill: Option<Prefill>,
+    /// What is picked up.
+    pub(crate) stored: Option<Stored>,
 }
 
 /// The place where two attempts meet.
@@ -36,7 +47,7 @@ pub(super) struct Joint {
 impl Joint {
     pub(super) fn new(resume: Resume, chat: &Chat) -> Self {
         let way = match resume.how {
-            How::Fresh | How::Restart => Way::Anew,
+            How::Fresh | How::Restart | How::PickedUp => Way::Anew,
             How::Prefix => Way::Beginning,
             How::Instructed => Way::ToGoOn,
         };
@@ -183,6 +194,14 @@ pub(super) const fn of_form(how: How, cause: FailureCause) -> FailureCause {
             How::Prefix,
             FailureCause::InvalidRequest { .. } | FailureCause::TargetCannot(Limitation::Feature),
         ) => FailureCause::PrefixRefused,
+        // It does not know the answer any more; the model is well.
+        (
+            How::PickedUp,
+            FailureCause::InvalidRequest { .. }
+            | FailureCause::TargetCannot(_)
+            | FailureCause::ModelGone
+            | FailureCause::Misconfigured { .. },
+        ) => FailureCause::Unjoinable,
         _ => cause,
     }
 }

@@ -11,7 +11,7 @@ use unbroken_wire::dialects::Unsupported;
 use unbroken_wire::resume;
 use unbroken_wire::undo::Undo;
 
-use super::{Kept, Resume, Upstream};
+use super::{Kept, Resume, Stored, Upstream};
 use crate::capabilities::table;
 use crate::providers::{self, Fitted};
 use crate::reply::CallRequest;
@@ -25,6 +25,9 @@ impl Upstream {
         chat: &Chat,
         resume: &Resume,
     ) -> Result<Request<Bytes>, FailureCause> {
+        if let (How::PickedUp, Some(stored)) = (resume.how, &resume.stored) {
+            return self.pick_up(choice, request, stored);
+        }
         let body = self.body(choice, request, chat, resume)?;
         let surface = providers::served_in(&self.endpoint, request.dialect, &choice.model);
         let (body, url) = match surface {
@@ -51,6 +54,30 @@ impl Upstream {
         Ok(built)
     }
 
+    /// The rest of a stored answer.
+    fn pick_up(
+        &self,
+        choice: &Choice,
+        request: &CallRequest,
+        stored: &Stored,
+    ) -> Result<Request<Bytes>, FailureCause> {
+        let (_, url) = providers::served_in(&self.endpoint, request.dialect, &choice.model);
+        let url = url.unwrap_or_else(|| self.endpoint.chat_url(&choice.model, true));
+        let (path, query) = url.split_once('?').unwrap_or((&url, ""));
+        let mut url = format!("{path}/{}?stream=true", stored.id);
+        for part in query.split('&').filter(|part| !part.is_empty()) {
+            url.push('&');
+            url.push_str(part);
+        }
+        if let Some(after) = stored.after {
+            url.push_str(&format!("&starting_after={after}"));
+        }
+        let misconfigured = |_| FailureCause::Misconfigured { status: 0 };
+        let mut built = Request::builder().uri(url).body(Bytes::new()).map_err(misconfigured)?;
+        *built.headers_mut() = self.head(request);
+        Ok(built)
+    }
+
     /// The body: the client's own with another model, or one written for the target.
     fn body(
         &mut self,
@@ -62,11 +89,11 @@ impl Upstream {
         let (dialect, model) = (self.dialect, choice.model.as_str());
         let left = || resume::shortened(chat, resume.tokens);
         let written = match (resume.how, resume.prefill) {
-            (How::Fresh | How::Restart, _) if self.speaks_alike => {
+            (How::Fresh | How::Restart | How::PickedUp, _) if self.speaks_alike => {
                 return (dialect.replace_model)(&request.body, model)
                     .map_err(|_| FailureCause::InvalidRequest { status: 400 });
             }
-            (How::Fresh | How::Restart, _) => (dialect.write_request)(chat, model),
+            (How::Fresh | How::Restart | How::PickedUp, _) => (dialect.write_request)(chat, model),
             (How::Prefix, Some(prefill)) => {
                 resume::write_beginning(dialect, &left(), model, &resume.text, prefill)
             }

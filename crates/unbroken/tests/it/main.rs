@@ -23,4 +23,5 @@ mod seams;
 mod seams_kinds;
 mod seams_manners;
 mod seams_waits;
+mod stored;
 mod trail;

@@ -40,6 +40,7 @@ pub(super) fn read(body: &Value) -> Result<Asked, Rejection> {
     let limit = body.get("max_completion_tokens").or_else(|| body.get("max_tokens"));
     let heard = hear(&turns);
     Ok(Asked {
+        is_stored: false,
         model: text(body, "model"),
         stream: body.get("stream") == Some(&Value::Bool(true)),
         include_usage: body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true)),

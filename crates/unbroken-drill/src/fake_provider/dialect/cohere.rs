@@ -45,6 +45,7 @@ pub(super) fn read(body: &Value) -> Result<Asked, Rejection> {
     let tools: Vec<(String, Value)> = tools.iter().map(tool).collect();
     let is_forced = text(body, "tool_choice") == "REQUIRED";
     Ok(Asked {
+        is_stored: false,
         model: text(body, "model"),
         stream: body.get("stream") == Some(&Value::Bool(true)),
         include_usage: true,

@@ -28,6 +28,7 @@ pub(super) fn read(path: &str, body: &Value) -> Result<Asked, Rejection> {
     let config = body.get("inferenceConfig").unwrap_or(&Value::Null);
     let system: String = items(body, "system").iter().map(|part| text(part, "text")).collect();
     Ok(Asked {
+        is_stored: false,
         model: model_of(path),
         stream: path.ends_with("-stream"),
         include_usage: true,

@@ -28,6 +28,7 @@ pub(super) fn read(path: &str, body: &Value) -> Result<Asked, Rejection> {
     let heard = hear(&contents.iter().map(turn).collect::<Vec<_>>());
     let config = body.get("generationConfig").unwrap_or(&Value::Null);
     Ok(Asked {
+        is_stored: false,
         model: model.to_owned(),
         stream: verb.starts_with("stream"),
         include_usage: true,

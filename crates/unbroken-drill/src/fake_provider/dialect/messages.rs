@@ -19,6 +19,7 @@ pub(super) fn read(body: &Value) -> Result<Asked, Rejection> {
         |tool: &Value| (text(tool, "name"), tool.get("input_schema").cloned().unwrap_or_default());
     let instructions = content_text(body.get("system").unwrap_or(&Value::Null));
     Ok(Asked {
+        is_stored: false,
         model: text(body, "model"),
         stream: body.get("stream") == Some(&Value::Bool(true)),
         include_usage: true,

@@ -11,6 +11,7 @@ pub(super) fn read(body: &Value) -> Result<Asked, Rejection> {
         |tool: &Value| (text(tool, "name"), tool.get("parameters").cloned().unwrap_or_default());
     let heard = hear(&turns(body)?);
     Ok(Asked {
+        is_stored: body.get("background") == Some(&Value::Bool(true)),
         model: text(body, "model"),
         stream: body.get("stream") == Some(&Value::Bool(true)),
         include_usage: true,
