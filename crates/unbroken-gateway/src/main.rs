@@ -11,8 +11,10 @@ use clap::{Parser, Subcommand};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod admin;
+mod alerts;
 mod commands;
 mod config;
+mod explain;
 mod journal;
 mod ledger;
 mod log;
@@ -67,6 +69,8 @@ enum Command {
     Init(commands::init::Options),
     /// Show the targets of a running gateway, through its admin API
     Status(commands::status::Options),
+    /// Show who would answer a request now, and who is skipped and why
+    Explain(commands::explain::Options),
     /// Tell how available it was and what failover did, from the ledger
     Report(commands::report::Options),
     /// Check the configuration and print what it says
@@ -111,6 +115,7 @@ fn main() -> ExitCode {
             Command::Drill { drill, list, json } => commands::drill::run(drill, list, json).await,
             Command::Init(options) => commands::init::run(&options),
             Command::Status(options) => commands::status::run(options).await,
+            Command::Explain(options) => commands::explain::run(options).await,
             Command::Report(options) => commands::report::run(&options),
             Command::Check { config } => commands::check::run(config),
             Command::Schema { page } => commands::schema::run(page),

@@ -41,9 +41,17 @@ pub(crate) struct Metrics {
     reloads: Family<ReloadLabels, Counter>,
     generation: Gauge<i64, AtomicI64>,
     is_refused: Gauge<i64, AtomicI64>,
+    alert_open: Family<OpenAlertLabels, Gauge<i64, AtomicI64>>,
+    webhooks: Family<LedgerLabels, Counter>,
     ledger_entries: Family<LedgerLabels, Counter>,
     ledger_open: Gauge<i64, AtomicI64>,
     ledger_bytes: Gauge<i64, AtomicI64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OpenAlertLabels {
+    alert: &'static str,
+    route: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -191,6 +199,8 @@ impl Metrics {
             stream_breaks: Family::default(),
             stream_seams: Family::default(),
             seam_gap: Family::new_with_constructor(histogram),
+            alert_open: Family::default(),
+            webhooks: Family::default(),
             ledger_entries: Family::default(),
             ledger_open: Gauge::default(),
             ledger_bytes: Gauge::default(),
@@ -246,10 +256,27 @@ impl Metrics {
         r.register("stream_seams", seams, self.stream_seams.clone());
         let gap = "From a break to the first content after it";
         r.register("stream_seam_gap_seconds", gap, self.seam_gap.clone());
+        let open = "1 while a route burns its error budget or has too few targets left";
+        r.register("alert_open", open, self.alert_open.clone());
+        r.register("webhooks", "Alerts by what became of them", self.webhooks.clone());
         let entries = "Entries of the ledger: written, or left out because it was too slow";
         r.register("ledger_entries", entries, self.ledger_entries.clone());
         r.register("ledger_open", "1 while there is a ledger", self.ledger_open.clone());
         r.register("ledger_bytes", "What the ledger takes on disk", self.ledger_bytes.clone());
+    }
+
+    /// An alert was raised or resolved.
+    pub(crate) fn alert_is_open(&self, alert: &'static str, route: &str, is_open: bool) {
+        let labels = OpenAlertLabels { alert, route: self.names.label(route) };
+        self.alert_open.get_or_create(&labels).set(i64::from(is_open));
+        if is_open {
+            self.alert(alert);
+        }
+    }
+
+    /// What became of an alert on its way to the webhook.
+    pub(crate) fn webhook_sent(&self, result: &'static str) {
+        self.webhooks.get_or_create(&LedgerLabels { result }).inc();
     }
 
     /// Whether there is a ledger.

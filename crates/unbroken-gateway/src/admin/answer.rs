@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Frame;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -18,10 +19,15 @@ use unbroken_engine::breaker::Forced;
 
 use super::paths::{self, Asked, Found, PATHS, Path};
 use super::{Admin, live, openapi, view, what_if};
+use crate::explain::{Question, Standing, explain};
 use crate::ledger;
 
 /// Whoever shows a wrong token waits, so that guessing takes long.
 const WRONG_TOKEN_WAIT: Duration = Duration::from_millis(250);
+/// A question has a request in it at most.
+const BODY_MAX: usize = 32 << 20;
+/// Nor may it trickle in.
+const BODY_WAIT: Duration = Duration::from_secs(10);
 /// Calls in one answer, if nothing else is asked for.
 const CALLS: usize = 100;
 
@@ -61,7 +67,11 @@ pub(super) async fn answer(
         Found::Path(index, part) => {
             let Some(path) = PATHS.get(index) else { return fault(404, "nothing") };
             if path.is_open || shows(request.headers(), token) {
-                serve(admin, path, part, request.uri().query().unwrap_or_default())
+                if path.asked == Asked::Explain {
+                    explained(admin, request.into_body()).await
+                } else {
+                    serve(admin, path, part, request.uri().query().unwrap_or_default())
+                }
             } else {
                 tokio::time::sleep(WRONG_TOKEN_WAIT).await;
                 let mut response =
@@ -128,6 +138,12 @@ fn serve(admin: &Arc<Admin>, path: &Path, part: &str, query: &str) -> Outgoing {
             None => return fault(404, "no call of that id is remembered"),
         },
         Asked::Incidents => json!({ "incidents": admin.journal.incidents() }).to_string(),
+        // Answered before: it has a body.
+        Asked::Explain => return fault(400, "what?"),
+        Asked::Alerts => {
+            let (open, past) = admin.alerts.all();
+            json!({ "open": open, "past": past }).to_string()
+        }
         Asked::WhatIf => match parameter(query, "target") {
             Some(target) => what_if::answer(admin, &target).to_string(),
             None => return fault(400, "which `target`?"),
@@ -136,6 +152,30 @@ fn serve(admin: &Arc<Admin>, path: &Path, part: &str, query: &str) -> Outgoing {
         Asked::Metrics => admin.metrics.page(),
     };
     respond(200, path.kind, Answer::Whole(Some(body.into())))
+}
+
+/// Who would be asked.
+async fn explained(admin: &Admin, body: Incoming) -> Outgoing {
+    let read = tokio::time::timeout(BODY_WAIT, Limited::new(body, BODY_MAX).collect()).await;
+    let Ok(Ok(body)) = read else { return fault(400, "the body could not be read") };
+    let question: Question = match serde_json::from_slice(&body.to_bytes()) {
+        Ok(question) => question,
+        Err(error) => return fault(400, &format!("expected a `model`: {error}")),
+    };
+    let standings = view::targets(admin).into_iter().map(|view| {
+        let standing = Standing {
+            health: view.health,
+            usable: view.usable,
+            words: view.words,
+            retry_at_ms: view.retry_at_ms,
+            share: view.share,
+        };
+        (view.target, standing)
+    });
+    match explain(&admin.current.get(), Some(&standings.collect()), &question) {
+        Ok(explanation) => whole(200, &json!(explanation)),
+        Err(error) => fault(400, &error),
+    }
 }
 
 /// A call, from memory or, when it has gone from there, from the ledger.

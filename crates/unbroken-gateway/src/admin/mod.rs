@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use unbroken::Failover;
 
+use crate::alerts::Alerts;
 use crate::config::AdminPlan;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
@@ -27,6 +28,7 @@ mod answer;
 mod live;
 mod openapi;
 mod paths;
+mod schemas;
 mod view;
 mod what_if;
 
@@ -41,6 +43,7 @@ pub(crate) struct Admin {
     pub(crate) current: Arc<Current>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) ledger: Option<Ledger>,
+    pub(crate) alerts: Arc<Alerts>,
     pub(crate) reloader: Arc<Reloader>,
     pub(crate) metrics: Arc<Metrics>,
     /// Where calls are served.

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::paths::{PATHS, Path, Verb};
+use super::paths::{Asked, PATHS, Path, Verb};
+use super::schemas;
 
 /// The OpenAPI document.
 pub(super) fn document() -> Value {
@@ -35,8 +36,11 @@ fn operation(path: &Path) -> Value {
         path.query.iter().map(|(name, text)| parameter(name, "query", text, is_needed(name)));
     let kind = path.kind.split(';').next().unwrap_or(path.kind);
     let mut responses = Map::new();
-    responses
-        .insert("200".to_owned(), json!({ "description": "it is so", "content": { kind: {} } }));
+    let content = match schemas::answer(path.asked) {
+        Some(schema) => json!({ kind: { "schema": schema } }),
+        None => json!({ kind: {} }),
+    };
+    responses.insert("200".to_owned(), json!({ "description": "it is so", "content": content }));
     let mut fails = |status: &str, description: &str| {
         let content = json!({ "application/json": { "schema": {
             "type": "object", "required": ["error"], "properties": { "error": { "type": "string" } },
@@ -53,16 +57,25 @@ fn operation(path: &Path) -> Value {
     if path.path.contains("{id}") || path.verb == Verb::Post && !path.query.is_empty() {
         fails("404", "there is none of that name");
     }
+    if path.asked == Asked::Explain {
+        fails("400", "the question makes no sense, or nobody answers that model");
+    }
     if path.path == "/admin/reload" {
         fails("422", "the configuration is wrong; nothing has changed");
     }
-    json!({
+    let mut operation = json!({
         "summary": path.summary,
         "operationId": format!("{:?}", path.asked),
         "parameters": in_path.into_iter().chain(in_query).collect::<Vec<_>>(),
         "security": if path.is_open { json!([]) } else { json!([{ "token": [] }]) },
         "responses": responses,
-    })
+    });
+    if let (Asked::Explain, Some(operation)) = (path.asked, operation.as_object_mut()) {
+        let content = json!({ "application/json": { "schema": schemas::question() } });
+        let body = json!({ "required": true, "content": content });
+        operation.insert("requestBody".to_owned(), body);
+    }
+    operation
 }
 
 fn parameter(name: &str, place: &str, description: &str, is_required: bool) -> Value {

@@ -22,6 +22,8 @@ pub(super) enum Asked {
     Calls,
     Call,
     Incidents,
+    Alerts,
+    Explain,
     WhatIf,
     Stream,
     Metrics,
@@ -120,6 +122,19 @@ pub(super) const PATHS: &[Path] = &[
     },
     get(Asked::Call, "/admin/calls/{id}", "One call: its attempts, causes and waits"),
     get(Asked::Incidents, "/admin/incidents", "What went wrong lately, the newest first"),
+    get(
+        Asked::Alerts,
+        "/admin/alerts",
+        "Error budgets that burn and routes that run out of targets",
+    ),
+    Path {
+        query: &[],
+        ..act(
+            Asked::Explain,
+            "/admin/explain",
+            "Who would be asked now, and who is skipped and why",
+        )
+    },
     Path {
         query: TARGET,
         ..get(Asked::WhatIf, "/admin/what-if", "Who would answer if this target died now")

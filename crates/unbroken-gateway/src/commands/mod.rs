@@ -4,6 +4,7 @@ pub(crate) mod check;
 mod coverage;
 pub(crate) mod demo;
 pub(crate) mod drill;
+pub(crate) mod explain;
 pub(crate) mod fake_provider;
 pub(crate) mod init;
 pub(crate) mod report;

@@ -11,6 +11,7 @@ use unbroken::{Clock, Failover};
 
 use super::coverage;
 use crate::admin::{Admin, Door};
+use crate::alerts::Alerts;
 use crate::config::{ConfigErrors, Environment, Plan};
 use crate::journal::Journal;
 use crate::ledger::Ledger;
@@ -79,6 +80,7 @@ pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> 
     }
     drop(unbroken::spawn("reloads", admin.reloader.clone().run()));
     drop(unbroken::spawn("incidents", admin.journal.clone().keep_incidents()));
+    drop(unbroken::spawn("alerts", admin.alerts.clone().run()));
     let journal = admin.journal.clone();
     if let Some(door) = door {
         drop(unbroken::spawn("admin", door.serve(admin)));
@@ -130,7 +132,13 @@ impl Gateway {
             .map_err(|error| format!("cannot listen on {listen}: {error}"))?;
         let reloader =
             Reloader::new(path, environment, current.clone(), failover.clone(), metrics.clone());
+        if let Some(ledger) = &ledger {
+            journal.remember(ledger.minutes(started_ms));
+        }
+        let alerts =
+            Alerts::new(current.clone(), journal.clone(), failover.clone(), metrics.clone());
         let admin = Admin {
+            alerts: Arc::new(alerts),
             failover,
             current,
             journal,

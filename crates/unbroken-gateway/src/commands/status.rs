@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use unbroken::http::{HttpClient, HttpConfig, Progress};
@@ -44,7 +44,7 @@ const TOKEN: &str = "UNBROKEN_ADMIN_TOKEN";
 /// Shows the status. Fails if a route has nobody left, or the gateway does not answer.
 pub(crate) async fn run(options: Options) -> ExitCode {
     let environment = Environment::of_process();
-    let admin = match door(&options, &environment) {
+    let admin = match door(options.config.clone(), options.admin, &environment) {
         Ok(admin) => admin,
         Err(error) => {
             say(&format!("unbroken: {error}"));
@@ -77,25 +77,49 @@ pub(crate) async fn run(options: Options) -> ExitCode {
 }
 
 /// Where to ask, and with which token.
-fn door(options: &Options, environment: &Environment) -> Result<AdminPlan, String> {
+pub(super) fn door(
+    config: Option<PathBuf>,
+    address: Option<SocketAddr>,
+    environment: &Environment,
+) -> Result<AdminPlan, String> {
     let token = environment.get(TOKEN).map(SecretString::from);
-    match (options.admin, token) {
+    match (address, token) {
         (Some(listen), Some(token)) => Ok(AdminPlan { listen, token }),
         (Some(_), None) => Err(format!("set {TOKEN} to the token of that gateway")),
-        (None, _) => plan(options.config.clone(), environment)
-            .map_err(|errors| errors.to_string())?
-            .admin
-            .ok_or_else(|| {
+        (None, _) => {
+            plan(config, environment).map_err(|errors| errors.to_string())?.admin.ok_or_else(|| {
                 "the configuration has no `[admin]`, so there is nobody to ask".to_owned()
-            }),
+            })
+        }
     }
 }
 
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) struct Unanswered {
+    pub(super) words: String,
+    /// Whether nobody is there at all.
+    pub(super) is_absent: bool,
+}
+
 async fn fetch(admin: &AdminPlan) -> Result<Value, String> {
-    let url = format!("http://{}/admin/status", admin.listen);
+    ask(admin, Method::GET, "/admin/status", &Value::Null).await.map_err(|fault| fault.words)
+}
+
+/// Asks a running gateway's admin API.
+pub(super) async fn ask(
+    admin: &AdminPlan,
+    method: Method,
+    path: &str,
+    body: &Value,
+) -> Result<Value, Unanswered> {
+    let there = |words: String| Unanswered { words, is_absent: false };
+    let url = format!("http://{}{path}", admin.listen);
     let token = format!("Bearer {}", admin.token.expose_secret());
-    let request = Request::get(&url).header("authorization", token).body(Bytes::new());
-    let request = request.map_err(|_| "the token cannot be sent in a header".to_owned())?;
+    let body = if body.is_null() { Bytes::new() } else { body.to_string().into() };
+    let request = Request::builder().method(method).uri(&url).header("authorization", token);
+    let request = request.header("content-type", "application/json").body(body);
+    let request = request.map_err(|_| there("the token cannot be sent in a header".to_owned()))?;
     let mut exchange = HttpClient::new(&HttpConfig::default()).send(request, false);
     let (mut status, mut body) = (0, Vec::new());
     let answer = async {
@@ -105,18 +129,27 @@ async fn fetch(admin: &AdminPlan) -> Result<Value, String> {
                 Progress::Head(head) => status = head.status.as_u16(),
                 Progress::Bytes(bytes) => body.extend_from_slice(&bytes),
                 Progress::End => return Ok(()),
-                Progress::Failed(cause) => return Err(format!("no gateway at {url}: {cause}")),
+                Progress::Failed(cause) => {
+                    let words = format!("no gateway at {url}: {cause}");
+                    return Err(Unanswered { words, is_absent: true });
+                }
             }
         }
     };
     match tokio::time::timeout(PATIENCE, answer).await {
-        Err(_) => return Err(format!("no answer from {url} within {} s", PATIENCE.as_secs())),
+        Err(_) => {
+            return Err(there(format!("no answer from {url} within {} s", PATIENCE.as_secs())));
+        }
         Ok(result) => result?,
     }
-    match status {
-        200 => serde_json::from_slice(&body).map_err(|error| format!("{url}: {error}")),
-        401 => Err(format!("{url} does not accept the token")),
-        _ => Err(format!("{url} answers {status}: is that the admin address?")),
+    let json: Option<Value> = serde_json::from_slice(&body).ok();
+    match (status, json) {
+        (200, Some(json)) => Ok(json),
+        (401, _) => Err(there(format!("{url} does not accept the token"))),
+        (400, Some(json)) if json.get("error").is_some() => {
+            Err(there(text(&json, "error").to_owned()))
+        }
+        _ => Err(there(format!("{url} answers {status}: is that the admin address?"))),
     }
 }
 
@@ -126,15 +159,15 @@ struct Page<'a> {
     has_colour: bool,
 }
 
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn number(value: &Value, name: &str) -> Option<u64> {
+pub(super) fn number(value: &Value, name: &str) -> Option<u64> {
     value.get(name).and_then(Value::as_u64)
 }
 
-fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
     value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 

@@ -55,6 +55,9 @@ pub(crate) struct Incident {
     /// Whether it has changed since it was written down.
     #[serde(skip)]
     is_changed: bool,
+    /// Whether it is slow beside all else.
+    #[serde(skip)]
+    is_slow: bool,
     /// Whether its traffic comes back.
     #[serde(skip)]
     is_returning: bool,
@@ -290,11 +293,17 @@ impl Incidents {
         let again = self.all.iter_mut().rev().find(|incident| {
             let is_recent =
                 incident.ended_ms.is_none_or(|at| now.saturating_sub(at) < SAME_WITHIN_MS);
-            incident.cell == cell && incident.name == name && is_recent
+            is_kin(incident.cell, cell) && incident.name == name && is_recent
         });
         if let Some(incident) = again {
+            let is_shut = incident.cell == "serving" && incident.ended_ms.is_none();
             incident.ended_ms = None;
-            why.clone_into(&mut incident.words);
+            incident.is_slow |= cell == "slowness";
+            // Slow is the lesser evil: it does not rename what is worse.
+            if !(cell == "slowness" && is_shut) {
+                incident.cell = cell;
+                why.clone_into(&mut incident.words);
+            }
             incident.tell(now, text);
             return;
         }
@@ -313,6 +322,7 @@ impl Incidents {
             timeline: VecDeque::new(),
             until_ms: None,
             is_changed: true,
+            is_slow: cell == "slowness",
             is_returning: false,
         };
         let streaks: Vec<&Streak> =
@@ -341,11 +351,29 @@ impl Incidents {
     }
 
     fn over(&mut self, cell: &str, name: &str, now: u64, why: &str) {
-        if let Some(incident) = self.open(cell, name) {
+        let mut open = self.all.iter_mut().rev().filter(|incident| incident.ended_ms.is_none());
+        let kin = open.find(|incident| is_kin(incident.cell, cell) && incident.name == name);
+        if let Some(incident) = kin {
+            if cell == "slowness" {
+                incident.is_slow = false;
+            }
+            if incident.cell != cell {
+                return incident.tell(now, why.to_owned());
+            }
+            if cell == "serving" && incident.is_slow {
+                incident.cell = "slowness";
+                return incident.tell(now, format!("in use again, but still slow: {why}"));
+            }
             let took = Duration::from_millis(now.saturating_sub(incident.began_ms));
             incident.end(now, format!("over after {}: {why}", seconds(took)));
         }
     }
+}
+
+/// A target that goes slow and then trips, or the other way round, has one trouble, not two.
+fn is_kin(one: &str, other: &str) -> bool {
+    let is_of_target = |cell| matches!(cell, "serving" | "slowness");
+    one == other || is_of_target(one) && is_of_target(other)
 }
 
 /// `0.3 s`, `45 s`, `12 min`, `3.0 h`.

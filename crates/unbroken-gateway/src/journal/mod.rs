@@ -9,6 +9,7 @@ use unbroken::Clock;
 use unbroken::observer::{Observer, Seen};
 use unbroken_engine::event::{AttemptResult, Event, Outcome};
 
+use crate::alerts::burn::{Count, Minutes};
 use crate::ledger::{Entry, Ledger, Transition};
 use crate::server::Current;
 
@@ -29,6 +30,8 @@ use traffic::Traffic;
 
 /// Finished calls are remembered up to this number: about 2 MB.
 const CALLS_MAX: usize = 1_000;
+/// Routes whose calls are counted for alerts: clients may invent more.
+const ROUTES_MAX: usize = 500;
 /// Time between two looks at what has changed of incidents.
 const NOTE_INCIDENTS: Duration = Duration::from_millis(500);
 /// Open calls are watched up to this number; the server has fewer connections.
@@ -47,6 +50,7 @@ struct Inner {
     done: VecDeque<Arc<CallRecord>>,
     incidents: Incidents,
     traffic: Traffic,
+    minutes: BTreeMap<Arc<str>, Minutes>,
 }
 
 impl Journal {
@@ -75,6 +79,19 @@ impl Journal {
         self.inner().incidents.newest_first(Clock::unix_millis())
     }
 
+    /// Valid calls by route and minute, for alerts.
+    pub(crate) fn minutes(&self) -> Vec<(Arc<str>, Minutes)> {
+        self.inner().minutes.iter().map(|(route, m)| (route.clone(), m.clone())).collect()
+    }
+
+    /// Goes on counting where the process before this one ended.
+    pub(crate) fn remember(&self, minutes: Vec<(u64, String, Count)>) {
+        let mut inner = self.inner();
+        for (minute, route, count) in minutes {
+            inner.count(&route, minute, count);
+        }
+    }
+
     /// Traffic of the last minute, by target.
     pub(crate) fn traffic(&self) -> BTreeMap<Arc<str>, TargetTraffic> {
         self.inner().traffic.by_target(Clock::unix_millis())
@@ -94,7 +111,7 @@ impl Journal {
         let route = configured.or_else(made);
         let tier = route.as_ref().and_then(|route| route.tiers.first());
         let choices = tier.into_iter().flat_map(|tier| &tier.choices);
-        choices.map(|choice| self.names(&choice.label())).collect()
+        choices.map(|choice| self.names(choice.label())).collect()
     }
 
     /// The endpoint and the key of a target, by its label.
@@ -193,9 +210,23 @@ impl Inner {
         self.open.remove(&number)
     }
 
+    fn count(&mut self, route: &str, minute: u64, count: Count) {
+        if let Some(minutes) = self.minutes.get_mut(route) {
+            minutes.add(minute, count);
+        } else if self.minutes.len() < ROUTES_MAX {
+            self.minutes.entry(route.into()).or_default().add(minute, count);
+        }
+    }
+
     fn call_ended(&mut self, record: Arc<CallRecord>, outcome: Outcome, now: u64) {
         if let (Outcome::Answered | Outcome::Rescued, Some(target)) = (outcome, &record.target) {
             self.traffic.answered(&record.route, target, now);
+        }
+        let is_bad = matches!(outcome, Outcome::Failed | Outcome::Broken);
+        let is_good = matches!(outcome, Outcome::Answered | Outcome::Rescued);
+        if is_bad || is_good {
+            let count = Count { good: is_good.into(), bad: is_bad.into() };
+            self.count(&record.route, now / 60_000, count);
         }
         let failed = record.attempts.iter().filter(|attempt| attempt.has_failed);
         for AttemptRecord { target, .. } in failed {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use unbroken_engine::event::Event;
 
+use crate::alerts::burn::Count;
 use crate::config::LedgerPlan;
 use crate::journal::{CallRecord, Incident};
 use crate::metrics::Metrics;
@@ -157,6 +158,13 @@ impl Ledger {
     /// Where it is.
     pub(crate) fn path(&self) -> &std::path::Path {
         &self.0.path
+    }
+
+    /// Valid calls of the last three days by minute and route, for alerts.
+    pub(crate) fn minutes(&self, now_ms: u64) -> Vec<(u64, String, Count)> {
+        let since = (now_ms / 60_000).saturating_sub(3 * 24 * 60);
+        let read = |database: Database| read::minutes(&database, since).ok();
+        open_to_read(&self.0.path).ok().and_then(read).unwrap_or_default()
     }
 
     /// Takes an entry, unless too many wait.

@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::database::{Database, Fault, Row};
 use super::schema;
+use crate::alerts::burn::Count;
 
 /// Opens a ledger to read it, also while a gateway writes.
 ///
@@ -30,6 +31,16 @@ pub(crate) fn call(database: &Database, id: &str) -> Result<Option<Json>, Fault>
     let Some(row) = rows.first() else { return Ok(None) };
     let attempts = database.rows(ATTEMPTS, &[row.count(0).into(), row.count(1).into()])?;
     Ok(Some(told(row, &attempts)))
+}
+
+/// Valid calls by minute and route since a minute, in their order.
+pub(super) fn minutes(database: &Database, since: u64) -> Result<Vec<(u64, String, Count)>, Fault> {
+    let sql = "SELECT minute, route, answered + rescued, failed + broken FROM route_minutes
+               WHERE minute >= $1 ORDER BY minute";
+    let row = |row: &Row| {
+        (row.count(0), row.text(1).to_owned(), Count { good: row.count(2), bad: row.count(3) })
+    };
+    Ok(database.rows(sql, &[since.into()])?.iter().map(row).collect())
 }
 
 const CALL: &str = "

@@ -58,22 +58,187 @@ async fn nothing_is_shown_without_the_token() {
 #[tokio::test]
 async fn the_description_says_what_each_path_answers() {
     let stage = Stage::set("admin-openapi", 2, with_admin).await;
+    outage(&stage).await;
     for (method, path, operation) in operations(&stage).await {
         let told = &operation["responses"];
         if told["200"]["content"].get("text/event-stream").is_some() {
             continue;
         }
+        if told["200"]["content"].get("application/json").is_some() {
+            assert!(told["200"]["content"]["application/json"]["schema"].is_object(), "{path}");
+        }
         let parameters = operation["parameters"].as_array().unwrap();
         let needs_target = parameters.iter().any(|parameter| parameter["name"] == "target");
+        let needs_body = operation.get("requestBody").is_some();
         let answer = finish(stage.operate(method.clone(), &path)).await;
         let status = answer.status.to_string();
         assert!(told[&status].is_object(), "{method} {path} answers {status}: not described");
-        assert_eq!(answer.status == 400, needs_target, "{method} {path}");
+        assert_eq!(answer.status == 400, needs_target || needs_body, "{method} {path}");
+        let mut whole = answer;
         if needs_target {
-            let path = format!("{path}?target=b%2Fm");
-            let answer = finish(stage.operate(method.clone(), &path)).await;
-            assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
+            whole = finish(stage.operate(method.clone(), &format!("{path}?target=b%2Fm"))).await;
+        } else if needs_body {
+            whole = explain(&stage, "{\"model\":\"chat\"}").await;
         }
+        if path.contains("no-such-call") {
+            let id = stage.admin("/admin/calls").await.json()["calls"][0]["id"].clone();
+            whole = stage.admin(&format!("/admin/calls/{}", id.as_str().unwrap())).await;
+        }
+        assert_eq!(whole.status, 200, "{method} {path}: {}", whole.text);
+        if let Some(schema) = told["200"]["content"]["application/json"].get("schema") {
+            fits(schema, &whole.json(), &path);
+        }
+    }
+}
+
+/// Asks who would answer.
+async fn explain(stage: &Stage, question: &str) -> crate::stage::Answer {
+    let token = format!("Bearer {TOKEN}");
+    let url = format!("{}/admin/explain", stage.admin);
+    finish(stage.send(Method::POST, &url, &[("authorization", token.as_str())], question)).await
+}
+
+/// As much of JSON Schema as the description uses.
+fn fits(schema: &Value, value: &Value, at: &str) {
+    if let Some(options) = schema["anyOf"].as_array() {
+        if !value.is_null() {
+            return fits(&options[0], value, at);
+        }
+        assert_eq!(options[1]["type"], "null", "{at} may not be null");
+        return;
+    }
+    if let Some(words) = schema["enum"].as_array() {
+        assert!(words.contains(value), "{at}: {value} is none of {words:?}");
+        return;
+    }
+    let is_so = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_u64() || value.is_i64(),
+        Some("number") => value.is_number(),
+        Some("boolean") => value.is_boolean(),
+        other => panic!("{at}: {other:?}"),
+    };
+    assert!(is_so, "{at}: {value} is no {}", schema["type"]);
+    for name in schema["required"].as_array().into_iter().flatten() {
+        assert!(value.get(name.as_str().unwrap()).is_some(), "{at} lacks {name}");
+    }
+    for (name, inner) in value.as_object().into_iter().flatten() {
+        let place = format!("{at}.{name}");
+        match (schema["properties"].get(name), &schema["additionalProperties"]) {
+            (Some(schema), _) => fits(schema, inner, &place),
+            (None, Value::Bool(false)) => panic!("{place} is not described"),
+            (None, schema @ Value::Object(_)) => fits(schema, inner, &place),
+            (None, _) => {}
+        }
+    }
+    if let Some(items) = schema.get("items") {
+        for (index, inner) in value.as_array().unwrap().iter().enumerate() {
+            fits(items, inner, &format!("{at}[{index}]"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_would_be_asked_is_told_by_the_gateway_that_runs() {
+    let stage = Stage::set("admin-explain", 2, with_admin).await;
+    outage(&stage).await;
+    let told = explain(&stage, "{\"model\":\"chat\"}").await.json();
+    assert_eq!((&told["live"], &told["configured"]), (&true.into(), &true.into()), "{told}");
+    assert_eq!(told["words"], "b/m would be asked, and nobody could stand in", "{told}");
+    assert_eq!(
+        told["candidates"][1]["words"],
+        "left alone because it kept failing: it is overloaded"
+    );
+    std::fs::write(stage.folder.join("request.json"), "{\"messages\":[]}").unwrap();
+    let address = stage.admin.trim_start_matches("http://");
+    let live = ["explain", "--model", "chat", "request.json", "--admin", address];
+    let (code, text) = stage.run_with_token(&live);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("-  a/m") && text.contains("1  b/m"), "{text}");
+    // The configuration alone does not know of the outage.
+    let (code, text) = stage.run(&["explain", "--model", "chat"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("the configuration alone") && text.contains("1  a/m"), "{text}");
+    let (code, text) = stage.run(&["explain", "--model", "llama"]);
+    assert_eq!(code, Some(2));
+    assert!(text.contains("not known here"), "{text}");
+}
+
+#[tokio::test]
+async fn a_route_that_runs_out_of_targets_is_told_everywhere() {
+    let hook = Hook::start();
+    let configuration = |providers: &[unbroken_drill::fake_provider::FakeProvider]| {
+        let alerts = format!(
+            "[alerts]\nwebhook = \"http://{}/hook\"\nredundancy_after = \"1s\"\n",
+            hook.address
+        );
+        with_admin(providers) + "[breaker]\nrecovery = \"2s\"\nrecovery_max = \"2s\"\n" + &alerts
+    };
+    let stage = Stage::set("admin-alerts", 2, configuration).await;
+    outage(&stage).await;
+    stage
+        .until("one is left", async |stage| {
+            stage.call("chat").await;
+            let open = stage.admin("/admin/alerts").await.json()["open"].clone();
+            open[0]["alert"] == "one_left" && open[0]["route"] == "chat"
+        })
+        .await;
+    let told = "only b/m is left of its 2 targets";
+    stage.until("the log says so", async |stage| stage.log().contains(told)).await;
+    let page = stage.get("/metrics").await.text;
+    assert!(page.contains("unbroken_alert_open{alert=\"one_left\",route=\"chat\"} 1"), "{page}");
+    stage.providers[0].heal();
+    stage
+        .until("it is over", async |stage| {
+            stage.call("chat").await;
+            stage.admin("/admin/alerts").await.json()["past"][0]["alert"] == "one_left"
+        })
+        .await;
+    stage
+        .until("both are sent", async |_| hook.received().contains("\"state\":\"resolved\""))
+        .await;
+    let sent = hook.received();
+    assert!(sent.contains("\"state\":\"raised\"") && sent.contains("route chat"), "{sent}");
+    assert!(!stage.log().contains("/hook"), "the address is a secret");
+}
+
+/// A service that takes messages; it refuses the first one.
+struct Hook {
+    address: std::net::SocketAddr,
+    received: std::sync::Arc<std::sync::Mutex<String>>,
+}
+
+impl Hook {
+    fn start() -> Self {
+        use std::io::{Read as _, Write as _};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let received = std::sync::Arc::new(std::sync::Mutex::new(String::new()));
+        let keep = received.clone();
+        std::thread::spawn(move || {
+            for (number, socket) in listener.incoming().enumerate() {
+                let mut socket = socket.unwrap();
+                let (mut text, mut bytes) = (String::new(), [0; 4096]);
+                while !text.ends_with('}') {
+                    let count = socket.read(&mut bytes).unwrap();
+                    text.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+                }
+                let status = if number == 0 { "503 No" } else { "200 OK" };
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                socket.write_all(answer.as_bytes()).unwrap();
+                if number > 0 {
+                    keep.lock().unwrap().push_str(&text);
+                }
+            }
+        });
+        Self { address, received }
+    }
+
+    fn received(&self) -> String {
+        self.received.lock().unwrap().clone()
     }
 }
 

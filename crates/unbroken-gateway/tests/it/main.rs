@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod documents;
 mod ledger;
 mod reload;
 mod stage;

@@ -114,6 +114,15 @@ impl Stage {
         self.admin = dashboard(&self.log);
     }
 
+    /// The same, with the token in the environment.
+    pub(crate) fn run_with_token(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_unbroken"));
+        command.args(arguments).current_dir(&self.folder).env("UNBROKEN_ADMIN_TOKEN", TOKEN);
+        let output = command.output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    }
+
     /// What another command of the program prints, in the gateway's folder.
     pub(crate) fn run(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_unbroken"));

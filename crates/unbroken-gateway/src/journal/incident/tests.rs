@@ -118,3 +118,38 @@ fn stories_and_their_number_are_bounded() {
     assert_eq!(all[0].timeline.len(), LINES_MAX);
     assert_eq!(all[0].timeline[0].at_ms, 0, "the beginning stays");
 }
+
+#[test]
+fn a_target_that_goes_slow_and_then_trips_has_one_incident() {
+    let mut incidents = Incidents::default();
+    incidents.slowness_changed("a/m", true, 1_000);
+    incidents.failed(names("a/m"), OVERLOADED, 2_000);
+    let failed = ChangeReason::Failed(OVERLOADED);
+    incidents.breaker_changed(CellKind::Serving, "a/m", &change("closed", "open"), failed, 3_000);
+    incidents.slowness_changed("a/m", true, 3_500);
+    let told = incidents.newest_first(4_000);
+    assert_eq!((told.len(), told[0].cell, told[0].began_ms), (1, "serving", 1_000));
+    assert_eq!(told[0].words, "it is overloaded");
+
+    let well = ChangeReason::Delivered;
+    incidents.breaker_changed(CellKind::Serving, "a/m", &change("ramp", "closed"), well, 9_000);
+    let told = incidents.newest_first(9_000).remove(0);
+    assert_eq!((told.cell, told.ended_ms), ("slowness", None), "it is still slow");
+    incidents.slowness_changed("a/m", false, 11_000);
+    let told = incidents.newest_first(12_000);
+    assert_eq!((told.len(), told[0].ended_ms), (1, Some(11_000)));
+}
+
+#[test]
+fn a_shut_target_that_is_quick_again_is_still_shut() {
+    let mut incidents = Incidents::default();
+    let failed = ChangeReason::Failed(OVERLOADED);
+    incidents.slowness_changed("a/m", true, 1_000);
+    incidents.breaker_changed(CellKind::Serving, "a/m", &change("closed", "open"), failed, 2_000);
+    incidents.slowness_changed("a/m", false, 3_000);
+    let told = incidents.newest_first(4_000).remove(0);
+    assert_eq!((told.cell, told.ended_ms), ("serving", None));
+    let well = ChangeReason::Delivered;
+    incidents.breaker_changed(CellKind::Serving, "a/m", &change("ramp", "closed"), well, 5_000);
+    assert_eq!(incidents.newest_first(6_000)[0].ended_ms, Some(5_000));
+}
