@@ -219,7 +219,7 @@ impl Driver {
             }
             let target = target_of(&self.call, upstream.attempt());
             let choice = target.and_then(|id| choice_of(&self.places, &self.request.route, id));
-            if let Some((lesson, choice)) = upstream.take_lesson().zip(choice) {
+            for (lesson, choice) in upstream.take_lessons().into_iter().zip(choice.iter().cycle()) {
                 self.shared.lessons().learn(choice, lesson, now);
             }
             for left in upstream.take_rate_limits() {
@@ -339,7 +339,9 @@ impl Driver {
         }
         self.ways.insert(attempt, how);
         let http = &self.shared.http;
-        let asked = Asked { request: &self.request, chat: &self.chat, needs: self.needs };
+        let learned = self.shared.lessons().fits(choice, self.shared.clock.now());
+        let (request, chat, learned) = (&self.request, &self.chat, learned.as_slice());
+        let asked = Asked { request, chat, needs: self.needs, learned };
         let upstream = Upstream::start(http, attempt, choice, asked, resume);
         self.upstreams.push(upstream);
     }

@@ -95,7 +95,9 @@ async fn ask(shared: &Shared, choice: &Choice) -> Option<Result<(), FailureCause
     let route = Arc::new(Route::in_order("probe", Vec::new(), Limits::default()));
     let request = generate::request(route, written.body);
     let (http, attempt) = (&shared.http, AttemptId(1));
-    let asked = Asked { request: &request, chat: &chat, needs: Needs::of(&chat) };
+    let learned = shared.lessons().fits(choice, shared.clock.now());
+    let (needs, learned) = (Needs::of(&chat), learned.as_slice());
+    let asked = Asked { request: &request, chat: &chat, needs, learned };
     let mut upstream = Upstream::start(http, attempt, choice, asked, Resume::default());
     loop {
         match upstream.next().await {

@@ -4,11 +4,10 @@
 //! `classify`), and what the client may get later is kept as [`Piece`]s until the engine says so.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue};
 use unbroken_engine::call::AttemptId;
 use unbroken_engine::cause::{FailureCause, Limitation};
 use unbroken_engine::event::Spent;
@@ -29,19 +28,21 @@ use crate::capabilities::lessons::{Lesson, lesson};
 use crate::clock::Clock;
 use crate::endpoint::Endpoint;
 use crate::http::{Exchange, HttpClient, Progress};
-use crate::providers::{self, ErrorReply, Phase};
+use crate::providers::{self, ErrorReply, Fit, Phase};
 use crate::reply::CallRequest;
 use crate::route::Choice;
 
 mod hold;
 mod joint;
 mod request;
+mod sending;
 mod tally;
 
 pub(crate) use joint::{Resume, Stored};
 
 use hold::Hold;
 use joint::Joint;
+use sending::Sending;
 use tally::Tally;
 
 /// A whole answer may not be larger. Bound: images come inside answers.
@@ -125,8 +126,7 @@ pub(crate) struct End {
 /// One attempt.
 pub(crate) struct Upstream {
     attempt: AttemptId,
-    /// Credentials are being fetched, before there is an exchange.
-    opening: Option<Opening>,
+    sending: Sending,
     exchange: Option<Exchange>,
     endpoint: std::sync::Arc<Endpoint>,
     /// In which dialect the target is spoken to.
@@ -144,7 +144,7 @@ pub(crate) struct Upstream {
     warnings: Vec<String>,
     rate_limits: Vec<Left>,
     needs: Needs,
-    lesson: Option<Lesson>,
+    lessons: Vec<Lesson>,
     /// Whether the provider stores the answer, and its id there once it is known.
     is_stored: bool,
     stored_id: Option<String>,
@@ -169,10 +169,9 @@ pub(crate) struct Asked<'a> {
     pub(crate) chat: &'a Chat,
     /// What it takes to carry it.
     pub(crate) needs: Needs,
+    /// Fields that the target was learned to refuse.
+    pub(crate) learned: &'a [Fit],
 }
-
-/// An exchange that waits for its credentials.
-type Opening = Pin<Box<dyn Future<Output = Result<Exchange, FailureCause>> + Send>>;
 
 /// What is being read.
 enum Body {
@@ -198,13 +197,13 @@ impl Upstream {
         asked: Asked<'_>,
         resume: Resume,
     ) -> Self {
-        let Asked { request, chat, needs } = asked;
+        let Asked { request, chat, needs, .. } = asked;
         let (dialect, _) = providers::served_in(&choice.endpoint, request.dialect, &choice.model);
         let speaks_alike = speaks_alike(request, chat, dialect);
         let how = resume.how;
         let mut upstream = Self {
             attempt,
-            opening: None,
+            sending: Sending::default(),
             exchange: None,
             endpoint: choice.endpoint.clone(),
             dialect,
@@ -219,7 +218,7 @@ impl Upstream {
             warnings: Vec::new(),
             rate_limits: Vec::new(),
             needs,
-            lesson: None,
+            lessons: Vec::new(),
             is_stored: speaks_alike && asked::is_stored(request, chat),
             stored_id: resume.stored.as_ref().map(|stored| stored.id.clone()),
             undo: Undo::default(),
@@ -231,30 +230,20 @@ impl Upstream {
             words: None,
             tally: Tally::default(),
         };
-        let prepared = upstream.prepare(choice, request, chat, &resume);
-        let has_joint = !matches!(how, How::Fresh | How::PickedUp);
-        upstream.joint = has_joint.then(|| Joint::new(resume, chat));
-        match prepared {
-            Ok(request) => upstream.open(http, request),
-            Err(cause) => upstream.news.push_back(News::Failed(cause)),
-        }
+        upstream.begin(http, choice, asked, resume);
         upstream
     }
 
-    /// Sends the request, once its credentials are there.
-    fn open(&mut self, http: &HttpClient, mut request: Request<Bytes>) {
-        let endpoint = self.endpoint.clone();
-        let Some(cloud) = endpoint.cloud.clone().filter(|_| endpoint.key.is_none()) else {
-            endpoint.authorize(&mut request, Clock::unix_seconds());
-            self.exchange = Some(http.send(request, endpoint.http2));
-            return;
-        };
-        let http = http.clone();
-        self.opening = Some(Box::pin(async move {
-            let credential = cloud.get(&http).await?;
-            endpoint.authorize_with(&mut request, Some(&credential), Clock::unix_seconds());
-            Ok(http.send(request, endpoint.http2))
-        }));
+    /// Writes the request and sends it.
+    fn begin(&mut self, http: &HttpClient, choice: &Choice, asked: Asked<'_>, resume: Resume) {
+        let how = self.how;
+        let prepared = self.prepare(choice, asked, &resume);
+        let has_joint = !matches!(how, How::Fresh | How::PickedUp);
+        self.joint = has_joint.then(|| Joint::new(resume, asked.chat));
+        match prepared {
+            Ok(request) => self.open(http, request),
+            Err(cause) => self.news.push_back(News::Failed(cause)),
+        }
     }
 
     pub(crate) const fn attempt(&self) -> AttemptId {
@@ -282,8 +271,8 @@ impl Upstream {
     }
 
     /// Takes what a refusal has taught of the target.
-    pub(crate) const fn take_lesson(&mut self) -> Option<Lesson> {
-        self.lesson.take()
+    pub(crate) fn take_lessons(&mut self) -> Vec<Lesson> {
+        std::mem::take(&mut self.lessons)
     }
 
     /// What the translation had to leave out or emulate.
@@ -332,7 +321,7 @@ impl Upstream {
 
     /// Whether it has nothing more to say.
     pub(crate) const fn has_failed(&self) -> bool {
-        self.exchange.is_none() && self.opening.is_none()
+        self.exchange.is_none() && self.sending.opening.is_none()
     }
 
     /// Its answer is whole: its connection may serve the next call.
@@ -353,9 +342,9 @@ impl Upstream {
             if let Some(news) = self.news.pop_front() {
                 return news;
             }
-            if let Some(opening) = &mut self.opening {
+            if let Some(opening) = &mut self.sending.opening {
                 let opened = opening.await;
-                self.opening = None;
+                self.sending.opening = None;
                 match opened {
                     Ok(exchange) => self.exchange = Some(exchange),
                     Err(cause) => self.fail(cause),
@@ -375,7 +364,8 @@ impl Upstream {
         match progress {
             Progress::Connected { .. } => {
                 self.tally.sent();
-                self.news.push_back(News::Connected);
+                let is_again = self.sending.repairs > 0;
+                self.news.push_back(if is_again { News::Alive } else { News::Connected });
             }
             Progress::Head(head) => self.take_head(head),
             Progress::Bytes(bytes) => self.take_bytes(&bytes),
@@ -640,13 +630,16 @@ impl Upstream {
 
     fn take_error(&mut self, status: u16, bytes: Vec<u8>) {
         let error = ErrorBody::read(&bytes);
+        if self.repair(status, &error) {
+            return;
+        }
         let phase = Phase::Head;
         let reply = ErrorReply { status, headers: &self.headers, body: &error, phase };
         let cause = (self.endpoint.provider.classify)(&reply);
         if let (FailureCause::KeyRejected, Some(cloud)) = (cause, &self.endpoint.cloud) {
             cloud.forget();
         }
-        self.lesson = lesson(cause, &error, self.needs);
+        self.lessons.extend(lesson(cause, &error, self.needs));
         let cause = aside(self.dialect, joint::of_form(self.how, cause));
         self.words = Some(Kept {
             status,
@@ -662,7 +655,7 @@ impl Upstream {
         let phase = Phase::InBody;
         let reply = ErrorReply { status: 200, headers: &self.headers, body: error, phase };
         let cause = (self.endpoint.provider.classify)(&reply);
-        self.lesson = lesson(cause, error, self.needs);
+        self.lessons.extend(lesson(cause, error, self.needs));
         self.words.get_or_insert_with(|| Kept {
             status: error.inner_status.filter(|s| (400..600).contains(s)).unwrap_or(400),
             body: error.to_body().into(),
@@ -690,7 +683,7 @@ impl Upstream {
     fn fail(&mut self, cause: FailureCause) {
         self.tally.failed();
         self.body = Body::Done;
-        self.opening = None;
+        self.sending.opening = None;
         self.exchange = None;
         self.news.push_back(News::Failed(cause));
     }

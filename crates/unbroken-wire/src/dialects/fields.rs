@@ -48,10 +48,14 @@ pub(super) fn some_text(value: &Value, key: &str) -> Option<String> {
     value.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).map(ToOwned::to_owned)
 }
 
+/// Nobody counts further; sums of a few such counts do not overflow.
+const COUNT_MAX: u64 = 1 << 53;
+
 /// A count; floats are cut.
 pub(super) fn count(value: &Value, key: &str) -> Option<u64> {
     let number = value.get(key)?;
-    number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64))
+    let count = number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64));
+    count.map(|count| count.min(COUNT_MAX))
 }
 
 /// The elements of an array; nothing if it is none.

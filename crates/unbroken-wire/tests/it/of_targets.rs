@@ -376,3 +376,21 @@ fn case_55_names_of_documents_fit_and_differ() {
     assert_eq!((name(0), name(1)), ("report v2", "report v2 (2)"));
     assert_eq!(warnings, [""; 0]);
 }
+
+#[test]
+fn counts_that_nobody_can_count_to_do_not_overflow() {
+    let huge = 421_111_111_111_111_111_111_111_f64;
+    let usage = json!({ "prompt_tokens": huge, "completion_tokens": huge, "inputTokens": huge,
+        "cacheReadInputTokens": u64::MAX, "outputTokens": huge, "input_tokens": huge,
+        "cache_read_input_tokens": huge, "output_tokens": u64::MAX,
+        "tokens": { "input_tokens": huge, "image_tokens": huge } });
+    let choice = json!({ "message": { "content": "a" }, "finish_reason": "stop" });
+    let message = json!({ "role": "assistant", "content": [{ "text": "a", "type": "text" }] });
+    let body = json!({ "choices": [choice], "usage": usage, "content": [{ "type": "text",
+        "text": "a" }], "output": { "message": message }, "message": message,
+        "stopReason": "end_turn", "finish_reason": "COMPLETE" });
+    for dialect in [&OPENAI_CHAT, &ANTHROPIC_MESSAGES, &BEDROCK_CONVERSE, &COHERE_CHAT] {
+        let answer = (dialect.read_answer)(body.to_string().as_bytes()).unwrap();
+        assert!(answer.usage.unwrap().input >= 1 << 53, "{}", dialect.name);
+    }
+}

@@ -13,6 +13,7 @@ use unbroken_engine::time::Timestamp;
 use unbroken_wire::error::ErrorBody;
 
 use super::{Abilities, Need, Needs};
+use crate::providers::{Fit, How};
 use crate::route::Choice;
 
 /// How long a lesson is remembered.
@@ -62,6 +63,8 @@ pub(crate) enum Lesson {
     Lacks(Need),
     /// No more tokens fit into it.
     Context(u64),
+    /// A field has to be left out or called otherwise.
+    Refuses(Fit),
 }
 
 /// What a refusal teaches of its target, if anything.
@@ -112,15 +115,17 @@ fn context_in(message: &str) -> Option<u64> {
 #[derive(Debug, Default)]
 pub(crate) struct Lessons(BTreeMap<(String, String), Learned>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Learned {
     lacks: Vec<(Need, Timestamp)>,
     context: Option<(u64, Timestamp)>,
+    fits: Vec<(Fit, Timestamp)>,
 }
 
 impl Learned {
     fn until(&self) -> Timestamp {
         let lacks = self.lacks.iter().map(|(_, until)| *until);
+        let lacks = lacks.chain(self.fits.iter().map(|(_, until)| *until));
         lacks.chain(self.context.map(|(_, until)| until)).max().unwrap_or(Timestamp::ZERO)
     }
 }
@@ -136,15 +141,30 @@ impl Lessons {
                 self.0.remove(&name);
             }
         }
-        let entry = self.0.entry(name);
-        let learned = entry.or_insert_with(|| Learned { lacks: Vec::new(), context: None });
+        let learned = self.0.entry(name).or_default();
         match lesson {
             Lesson::Lacks(need) => {
                 learned.lacks.retain(|(other, _)| *other != need);
                 learned.lacks.push((need, until));
             }
             Lesson::Context(tokens) => learned.context = Some((tokens, until)),
+            Lesson::Refuses(fit) => {
+                // The newest word counts, also of two names for one thing.
+                let renamed = |other: &Fit| other.how == How::Rename(fit.field);
+                learned.fits.retain(|(other, _)| other.field != fit.field && !renamed(other));
+                learned.fits.push((fit, until));
+            }
         }
+    }
+
+    /// Fields that a target was learned to refuse, and what is done about them.
+    pub(crate) fn fits(&self, choice: &Choice, now: Timestamp) -> Vec<Fit> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let name = (choice.endpoint.base_url.clone(), choice.model.clone());
+        let fits = self.0.get(&name).map_or(&[][..], |learned| &learned.fits);
+        fits.iter().filter(|(_, until)| now < *until).map(|(fit, _)| *fit).collect()
     }
 
     /// What is known of a target, with what was learned.
@@ -228,6 +248,20 @@ mod tests {
         assert_eq!(lesson, Some(Lesson::Lacks(Need::Tools)));
         let words = "Invalid schema for response_format 'x'";
         assert_eq!(taught(Limitation::Feature, words, &[Need::JsonSchema]), None, "that schema");
+    }
+
+    #[test]
+    fn of_two_names_for_one_thing_the_newest_refusal_counts() {
+        let mut lessons = Lessons::default();
+        let now = Timestamp::after_start(Duration::from_secs(1));
+        let old = Fit::rename("max_tokens", "max_completion_tokens");
+        let new = Fit::rename("max_completion_tokens", "max_tokens");
+        for fit in [old, Fit::drop("user"), Fit::drop("user"), new] {
+            lessons.learn(&choice("m"), Lesson::Refuses(fit), now);
+        }
+        assert_eq!(lessons.fits(&choice("m"), now), [Fit::drop("user"), new]);
+        assert_eq!(lessons.fits(&choice("m"), now + REMEMBERED_FOR), []);
+        assert_eq!(lessons.fits(&choice("other"), now), []);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::route::Choice;
 
 pub mod coverage;
 pub(crate) mod lessons;
+pub(crate) mod refused;
 pub mod table;
 
 /// Something in a request that not every model can carry.

@@ -11,7 +11,7 @@ use unbroken_wire::dialects::Unsupported;
 use unbroken_wire::resume;
 use unbroken_wire::undo::Undo;
 
-use super::{Kept, Resume, Stored, Upstream};
+use super::{Asked, Kept, Resume, Stored, Upstream};
 use crate::capabilities::table;
 use crate::providers::{self, Fitted};
 use crate::reply::CallRequest;
@@ -21,10 +21,10 @@ impl Upstream {
     pub(super) fn prepare(
         &mut self,
         choice: &Choice,
-        request: &CallRequest,
-        chat: &Chat,
+        asked: Asked<'_>,
         resume: &Resume,
     ) -> Result<Request<Bytes>, FailureCause> {
+        let Asked { request, chat, .. } = asked;
         if let (How::PickedUp, Some(stored)) = (resume.how, &resume.stored) {
             return self.pick_up(choice, request, stored);
         }
@@ -35,7 +35,7 @@ impl Upstream {
             // Quirks are those of the provider's usual dialect.
             (_, None) => {
                 let url = self.endpoint.chat_url(&choice.model, chat.stream);
-                (self.fitted(body, choice, chat)?, url)
+                (self.fitted(body, choice, asked)?, url)
             }
         };
         let mut headers = self.head(request);
@@ -112,13 +112,15 @@ impl Upstream {
         &mut self,
         mut body: Vec<u8>,
         choice: &Choice,
-        chat: &Chat,
+        asked: Asked<'_>,
     ) -> Result<Vec<u8>, FailureCause> {
         let provider = self.endpoint.provider;
         let known = table::look_up(provider.name, &choice.model);
-        let is_named = is_same_model(&chat.model, &choice.model);
+        let is_named = is_same_model(&asked.chat.model, &choice.model);
         let of_model = if is_named { &[][..] } else { known.fits };
-        for (who, fits) in [(provider.name, provider.fits), (choice.model.as_str(), of_model)] {
+        let model = choice.model.as_str();
+        let fits = [(provider.name, provider.fits), (model, of_model), (model, asked.learned)];
+        for (who, fits) in fits {
             if fits.is_empty() {
                 continue;
             }

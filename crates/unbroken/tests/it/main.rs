@@ -19,6 +19,7 @@ mod leaving;
 mod mutated;
 mod named;
 mod probes;
+mod repaired;
 mod seams;
 mod seams_kinds;
 mod seams_manners;
