@@ -18,6 +18,8 @@ use unbroken_engine::deadline::Limits;
 use unbroken_wire::dialects::{Framing, OPENAI_CHAT};
 
 /// A host that refuses fields, one after the other, and keeps what it was asked.
+///
+/// With an empty list it refuses nothing, and says that its limit is used up.
 struct Picky {
     url: String,
     asked: Arc<Mutex<Vec<Value>>>,
@@ -83,8 +85,15 @@ async fn serve(
             }
         };
         let reply = reply.to_string();
+        let limits = match refused.is_empty() {
+            true => {
+                "x-ratelimit-limit-requests: 100\r\nx-ratelimit-remaining-requests: 0\r\n\
+                     x-ratelimit-reset-requests: 60s\r\n"
+            }
+            false => "",
+        };
         let head = format!(
-            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{limits}content-length: {}\r\n\r\n",
             reply.len()
         );
         if stream.write_all((head + &reply).as_bytes()).await.is_err() {
@@ -94,6 +103,10 @@ async fn serve(
 }
 
 async fn call(failover: &Failover, choice: Choice, body: &Value) -> (Reply, Value) {
+    call_all(failover, vec![choice], body).await
+}
+
+async fn call_all(failover: &Failover, choices: Vec<Choice>, body: &Value) -> (Reply, Value) {
     let request = CallRequest {
         id: "r".to_owned(),
         dialect: &OPENAI_CHAT,
@@ -102,7 +115,7 @@ async fn call(failover: &Failover, choice: Choice, body: &Value) -> (Reply, Valu
         framing: Framing::Sse,
         headers: HeaderMap::new(),
         body: Bytes::from(body.to_string()),
-        route: Arc::new(Route::in_order("chat", vec![choice], Limits::default())),
+        route: Arc::new(Route::in_order("chat", choices, Limits::default())),
     };
     let reply = failover.call(request).await;
     let ReplyBody::Whole(bytes) = &reply.body else { panic!("a stream") };
@@ -160,4 +173,18 @@ async fn a_host_that_refuses_everything_is_not_asked_for_ever() {
     }));
     let (reply, _) = call(&failover(), picky.choice(), &body).await;
     assert_eq!((reply.status, picky.asked().len()), (400, 4), "three fields are its share");
+}
+
+#[tokio::test]
+async fn a_target_that_says_its_limit_is_used_up_is_left_before_it_refuses() {
+    let (first, second) = (Picky::start(&[]).await, Picky::start(&["nothing"]).await);
+    let failover = failover();
+    let body = asking(&json!({}));
+    for _ in 0..3 {
+        let choices = vec![first.choice(), second.choice()];
+        let (reply, _) = call_all(&failover, choices, &body).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.headers["x-unbroken-attempts"], "1", "nobody had to refuse");
+    }
+    assert_eq!((first.asked().len(), second.asked().len()), (1, 2));
 }

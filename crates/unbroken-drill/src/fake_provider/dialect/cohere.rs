@@ -22,15 +22,6 @@ pub(super) fn read(body: &Value) -> Result<Asked, Rejection> {
     if wants_json && !tools.is_empty() {
         return Err(Rejection::invalid("cannot specify response_format with tools"));
     }
-    let turn = |message: &Value| {
-        let role = match text(message, "role").as_str() {
-            "assistant" => Role::Model,
-            "tool" => Role::Result,
-            _ => Role::User,
-        };
-        let said = content_text(message.get("content").unwrap_or(&Value::Null));
-        Turn { role, text: said + &text(message, "tool_plan"), is_prefix: false }
-    };
     let is_said = |message: &&Value| text(message, "role") != "system";
     let heard = hear(&messages.iter().filter(is_said).map(turn).collect::<Vec<_>>());
     let system: String = messages
@@ -57,6 +48,16 @@ pub(super) fn read(body: &Value) -> Result<Asked, Rejection> {
         max_words: body.get("max_tokens").and_then(Value::as_u64),
         stops: texts(body.get("stop_sequences")),
     })
+}
+
+fn turn(message: &Value) -> Turn {
+    let role = match text(message, "role").as_str() {
+        "assistant" => Role::Model,
+        "tool" => Role::Result,
+        _ => Role::User,
+    };
+    let said = content_text(message.get("content").unwrap_or(&Value::Null));
+    Turn { role, text: said + &text(message, "tool_plan"), is_prefix: false }
 }
 
 const fn reason(content: &Content) -> &'static str {
