@@ -19,6 +19,7 @@ mod load;
 mod measure;
 mod process;
 mod provider;
+mod seam;
 mod table;
 mod translate;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::Failed;
 use crate::load::{self, Load};
 use crate::process::Process;
+use crate::seam;
 use crate::table::{self, Round, Rounds};
 
 const PROVIDER: &str = "127.0.0.1:4190";
@@ -149,7 +150,25 @@ impl Bench {
             .await?;
         self.translation().await?;
         self.outages().await?;
-        self.open_streams().await
+        self.open_streams().await?;
+        self.seams().await
+    }
+
+    /// What a stream that breaks costs.
+    async fn seams(&self) -> Result<(), Failed> {
+        if !self.scale.wants("seam") {
+            return Ok(());
+        }
+        let name = format!("unbroken-bench-seam-{}.toml", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, seam::CONFIGURATION)?;
+        let program = self.own.with_file_name("unbroken");
+        let arguments = ["serve", "--config", &file.display().to_string()];
+        let gateway = Process::start(&program, &arguments, seam::GATEWAY).await?;
+        let (calls, streams) = (self.scale.rounds * 20, self.scale.streams.min(500));
+        let result = seam::measure(&gateway, PROVIDER, calls, streams).await;
+        std::fs::remove_file(&file)?;
+        result
     }
 
     fn load(&self, body: hyper::body::Bytes, ends_with: &'static str, connections: usize) -> Load {

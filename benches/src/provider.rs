@@ -2,9 +2,13 @@
 //!
 //! The model says how: `whole` (one answer of 1 KB), `burst` (a stream of 100 events, as fast as
 //! they are taken), `paced` (20 events, one every 10 ms), `open` (one event per second, for a
-//! minute), `hang` (never).
+//! minute), `hang` (never). For seams: `cut` (forty words, and then nothing), `onward` (after 50 ms the
+//! words behind them), `anew` (after 50 ms all of them, one every 10 ms), `linger` (like `onward`, one
+//! per second).
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -44,6 +48,10 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Answer>, Failed> 
         "burst" => Answer::stream(100, Duration::ZERO),
         "paced" => Answer::stream(20, Duration::from_millis(10)),
         "open" => Answer::stream(60, Duration::from_secs(1)),
+        "cut" => Answer::numbered(1..=CUT_AFTER, Duration::ZERO, Duration::ZERO, false),
+        "onward" => Answer::numbered(CUT_AFTER + 1..=60, FIRST_WORD, Duration::ZERO, true),
+        "anew" => Answer::numbered(1..=60, FIRST_WORD, Duration::from_millis(10), true),
+        "linger" => Answer::numbered(CUT_AFTER + 1..=100, FIRST_WORD, Duration::from_secs(1), true),
         _ => std::future::pending().await,
     };
     let kind = if answer.is_stream { "text/event-stream" } else { "application/json" };
@@ -68,11 +76,18 @@ fn whole() -> Bytes {
     .into()
 }
 
+/// Words of a stream that is cut.
+pub(crate) const CUT_AFTER: u32 = 40;
+/// What who goes on takes to its first word.
+pub(crate) const FIRST_WORD: Duration = Duration::from_millis(50);
+
 /// An answer, whole or event by event.
 struct Answer {
     is_stream: bool,
     whole: Option<Bytes>,
     left: usize,
+    /// Events of their own instead.
+    own: Option<VecDeque<String>>,
     gap: Duration,
     next: Pin<Box<Sleep>>,
 }
@@ -84,7 +99,36 @@ impl Answer {
 
     fn stream(events: usize, gap: Duration) -> Self {
         let next = Box::pin(tokio::time::sleep(Duration::ZERO));
-        Self { is_stream: true, whole: None, left: events + 2, gap, next }
+        Self { is_stream: true, whole: None, left: events + 2, own: None, gap, next }
+    }
+}
+
+impl Answer {
+    /// A stream of numbered words, the first one after `first`, and its end if it has one.
+    fn numbered(
+        numbers: RangeInclusive<u32>,
+        first: Duration,
+        gap: Duration,
+        has_end: bool,
+    ) -> Self {
+        let chunk = |number| CHUNK.replace(" word", &format!(" w{number}"));
+        let mut own: VecDeque<String> = numbers.map(chunk).collect();
+        if has_end {
+            own.extend([FINISH.to_owned(), DONE.to_owned()]);
+        }
+        let next = Box::pin(tokio::time::sleep(first));
+        Self { own: Some(own), next, ..Self::stream(0, gap) }
+    }
+
+    fn poll_own(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.next.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        if !self.gap.is_zero() {
+            let next = Instant::now() + self.gap;
+            self.next.as_mut().reset(next);
+        }
+        Poll::Ready(self.own.as_mut().and_then(VecDeque::pop_front).map(Bytes::from))
     }
 }
 
@@ -106,6 +150,10 @@ impl Body for Answer {
         if let Some(whole) = self.whole.take() {
             return Poll::Ready(Some(Ok(Frame::data(whole))));
         }
+        if self.own.is_some() {
+            let next = std::task::ready!(self.poll_own(context));
+            return Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))));
+        }
         if !self.is_stream || self.left == 0 {
             return Poll::Ready(None);
         }
@@ -126,6 +174,9 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
+        if let Some(own) = &self.own {
+            return own.is_empty();
+        }
         if self.is_stream { self.left == 0 } else { self.whole.is_none() }
     }
 

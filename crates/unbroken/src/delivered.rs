@@ -12,6 +12,8 @@ const TEXT_MAX: usize = 4 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     text: String,
+    /// Bytes of text that are not kept: it is too long to be gone on with.
+    beyond: usize,
     /// Pieces of text, which most providers make one for each token.
     pieces: u64,
     /// Where the text of the attempt that is relayed begins, and tokens before.
@@ -65,7 +67,7 @@ impl Ledger {
 
     /// About how many tokens it has.
     pub(crate) fn tokens(&self) -> u64 {
-        estimated_tokens(&self.text).max(self.pieces)
+        (estimated_tokens(&self.text) + (self.beyond / 4) as u64).max(self.pieces)
     }
 
     /// Whose answer it is, in their order.
@@ -90,9 +92,13 @@ impl Ledger {
     pub(crate) fn take(&mut self, event: &StreamEvent) {
         match event {
             StreamEvent::Text(text) => {
-                self.text.push_str(text);
                 self.pieces += 1;
-                self.is_sealed |= self.text.len() > TEXT_MAX;
+                if self.beyond > 0 || self.text.len() + text.len() > TEXT_MAX {
+                    self.beyond += text.len();
+                    self.is_sealed = true;
+                } else {
+                    self.text.push_str(text);
+                }
             }
             StreamEvent::Thinking(text) => self.has_thinking |= !text.is_empty(),
             StreamEvent::Refusal(text) => self.has_refusal |= !text.is_empty(),
@@ -111,7 +117,11 @@ impl Ledger {
 
     /// Whether the client can see anything of it.
     pub(crate) const fn is_visible(&self) -> bool {
-        self.has_calls || self.has_refusal || self.has_thinking || !self.text.is_empty()
+        self.has_calls
+            || self.has_refusal
+            || self.has_thinking
+            || !self.text.is_empty()
+            || self.beyond > 0
     }
 
     /// The same for the engine.
@@ -146,12 +156,37 @@ impl Ledger {
             Some((passed, said)) if said > 0 => output * passed as u64 / said as u64,
             _ => output,
         };
-        let output = last.map_or_else(|| estimated_tokens(here), |usage| share(usage.output));
+        let output = last.map_or_else(
+            || estimated_tokens(here) + (self.beyond / 4) as u64,
+            |usage| share(usage.output),
+        );
         let first = self.input.filter(|usage| usage.input > 0);
         let input = first.map_or(input_estimate, |usage| usage.input);
         let (cached, cache_written) =
             first.map_or((0, 0), |usage| (usage.cached, usage.cache_written));
         let reasoning = last.map_or(0, |usage| usage.reasoning.min(output));
         Usage { input, cached, cache_written, output: before + output, reasoning }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_too_long_is_not_kept_but_counted() {
+        let mut ledger = Ledger::new(&Chat::plain("m", ""));
+        ledger.hop("a".to_owned(), How::Fresh);
+        let piece = "x".repeat(TEXT_MAX / 4);
+        for _ in 0..4 {
+            ledger.take(&StreamEvent::Text(piece.clone()));
+        }
+        assert_eq!(ledger.delivered(), Delivered::Text);
+        for _ in 0..100 {
+            ledger.take(&StreamEvent::Text(piece.clone()));
+        }
+        assert_eq!((ledger.text().len(), ledger.delivered()), (TEXT_MAX, Delivered::Sealed));
+        let tokens = 104 * (TEXT_MAX as u64) / 16;
+        assert_eq!((ledger.tokens(), ledger.usage(None, None, 0).output), (tokens, tokens));
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Writer {
     open_id: Option<String>,
     /// Other items that another writer has not closed: some open one before the last is closed.
     beside: Vec<Beside>,
+    /// Bytes that were kept of what another writer wrote.
+    kept: usize,
     /// Calls whose item is not open: other dialects let calls grow side by side.
     waiting: BTreeMap<u32, Waiting>,
     usage: Usage,
@@ -162,6 +164,7 @@ impl Writer {
             place: None,
             open_id: None,
             beside: Vec::new(),
+            kept: 0,
             waiting: BTreeMap::new(),
             usage: Usage::default(),
         }

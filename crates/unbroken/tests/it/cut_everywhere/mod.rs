@@ -49,7 +49,7 @@ const STALLS: usize = 16;
 const UNUSABLE: [&str; 2] = ["a choice that was not asked for", "arguments that are no object"];
 
 /// Cases that nobody can tell from a whole answer; `docs/streaming.md` says which.
-const SHORT_MAX: usize = 4;
+const SHORT_MAX: usize = 2;
 
 /// How a stream breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,17 @@ use super::{Beside, Growing, Open, Part, Thought, Writer};
 use crate::chat::ToolCall;
 use crate::dialects::fields::{some_text, text};
 
+/// More than this is not kept of what another writer wrote: so long an answer is not gone on with.
+/// In bytes.
+const KEPT_MAX: usize = 16 << 20;
+
 impl Writer {
+    /// Whether so many bytes more may be kept.
+    const fn keeps(&mut self, bytes: usize) -> bool {
+        self.kept = self.kept.saturating_add(bytes);
+        self.kept <= KEPT_MAX
+    }
+
     pub(super) fn adopt_event(&mut self, data: &Value) {
         if let Some(number) = data.get("sequence_number").and_then(Value::as_u64) {
             self.sequence = number + 1;
@@ -99,6 +109,9 @@ impl Writer {
 
     fn adopt_delta(&mut self, data: &Value) {
         let delta = text(data, "delta");
+        if !self.keeps(delta.len()) {
+            return;
+        }
         if let Open::Call { call, .. } = &mut self.open {
             call.arguments.push_str(delta);
         }
@@ -127,6 +140,8 @@ impl Writer {
 
     fn adopt_part_done(&mut self, data: &Value) {
         let whole = data.get("part").filter(|part| part.is_object()).cloned();
+        let size = whole.as_ref().map_or(0, |part| text(part, "text").len());
+        let whole = whole.filter(|_| self.keeps(size));
         match &mut self.open {
             Open::Message { parts, part } => {
                 *part = None;
@@ -145,7 +160,7 @@ impl Writer {
     fn adopt_done(&mut self, data: &Value) {
         let place = place_of(data).or(self.place).unwrap_or(self.next);
         self.next = self.next.max(place + 1);
-        if let Some(item) = data.get("item") {
+        if let Some(item) = data.get("item").filter(|item| self.keeps(item.to_string().len())) {
             self.output.insert(place, item.clone());
         }
         if self.place == Some(place) {
