@@ -164,11 +164,18 @@ impl Bench {
         std::fs::write(&file, seam::CONFIGURATION)?;
         let program = self.own.with_file_name("unbroken");
         let arguments = ["serve", "--config", &file.display().to_string()];
-        let gateway = Process::start(&program, &arguments, seam::GATEWAY).await?;
-        let (calls, streams) = (self.scale.rounds * 20, self.scale.streams.min(500));
-        let result = seam::measure(&gateway, PROVIDER, calls, streams).await;
-        std::fs::remove_file(&file)?;
-        result
+        let start = || Process::start(&program, &arguments, seam::GATEWAY);
+        let gateway = start().await?;
+        seam::times(PROVIDER, self.scale.rounds * 20).await?;
+        drop(gateway);
+        let streams = self.scale.streams.min(500);
+        println!("\nKiB for each of {streams} open streams:");
+        for (model, name) in [("open", "without a seam"), ("linger", "behind a seam")] {
+            // Memory that was held before would be used again.
+            let gateway = start().await?;
+            println!("  {name}: {:.1}", seam::open(&gateway, model, streams).await?);
+        }
+        Ok(std::fs::remove_file(&file)?)
     }
 
     fn load(&self, body: hyper::body::Bytes, ends_with: &'static str, connections: usize) -> Load {

@@ -86,13 +86,8 @@ async fn read(address: &str, model: &str, until: Duration) -> Result<Seen, Faile
     Ok(Seen { first: first.ok_or("no word came")?, gap, text })
 }
 
-/// Measures and prints; `calls` per row, `streams` at once.
-pub(crate) async fn measure(
-    gateway: &Process,
-    provider: &str,
-    calls: usize,
-    streams: usize,
-) -> Result<(), Failed> {
+/// Measures the time and prints it; so many calls per row.
+pub(crate) async fn times(provider: &str, calls: usize) -> Result<(), Failed> {
     println!(
         "\n| the fallback | its own first word | last word to next, p50 | p99 | added p50 | tokens added |"
     );
@@ -103,10 +98,6 @@ pub(crate) async fn measure(
         println!("{}", row(model, name, provider, calls).await?);
     }
     println!("\n(ms; {calls} calls each. Cut after {CUT_AFTER} words, whose prompt has 1 KB.)");
-    println!("\nKiB for each of {streams} open streams:");
-    for (model, name) in [("open", "without a seam"), ("linger", "behind a seam")] {
-        println!("  {name}: {:.1}", open(gateway, model, streams).await?);
-    }
     Ok(())
 }
 
@@ -133,7 +124,13 @@ async fn row(model: &str, name: &str, provider: &str, calls: usize) -> Result<St
 }
 
 /// Memory for each of so many streams that stay open.
-async fn open(gateway: &Process, model: &'static str, streams: usize) -> Result<f64, Failed> {
+pub(crate) async fn open(
+    gateway: &Process,
+    model: &'static str,
+    streams: usize,
+) -> Result<f64, Failed> {
+    // What the first call needs once is no stream's.
+    read(GATEWAY, model, Duration::from_millis(300)).await?;
     let before = gateway.memory();
     let minute = Duration::from_secs(60);
     let tasks: Vec<_> = (0..streams).map(|_| tokio::spawn(read(GATEWAY, model, minute))).collect();
