@@ -14,6 +14,7 @@ pub mod error;
 pub mod event_stream;
 pub mod media;
 pub mod names;
+pub mod promised;
 pub mod raw;
 pub mod resume;
 mod schema;

@@ -13,11 +13,12 @@ use unbroken_engine::cause::{FailureCause, Limitation};
 use unbroken_engine::event::Spent;
 use unbroken_engine::headroom::Left;
 use unbroken_engine::resume::{Flow, How};
-use unbroken_wire::chat::{Answer, Chat, FinishReason, StreamEvent, Usage};
+use unbroken_wire::chat::{Answer, Chat, FinishReason, OutputFormat, StreamEvent, Usage};
 use unbroken_wire::dialects::{
     AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated, is_side,
 };
 use unbroken_wire::error::ErrorBody;
+use unbroken_wire::promised::keep_promise;
 use unbroken_wire::resume::estimated_tokens;
 use unbroken_wire::undo::Undo;
 use unbroken_wire::{event_stream, sse};
@@ -148,6 +149,8 @@ pub(crate) struct Upstream {
     /// Whether the provider stores the answer, and its id there once it is known.
     is_stored: bool,
     stored_id: Option<String>,
+    /// The form of the answer, if it was asked for in words only.
+    promised: OutputFormat,
     /// What has to be undone in the answer.
     undo: Undo,
     news: VecDeque<News>,
@@ -221,6 +224,7 @@ impl Upstream {
             lessons: Vec::new(),
             is_stored: speaks_alike && asked::is_stored(request, chat),
             stored_id: resume.stored.as_ref().map(|stored| stored.id.clone()),
+            promised: OutputFormat::Text,
             undo: Undo::default(),
             news: VecDeque::new(),
             pieces: Vec::new(),
@@ -603,6 +607,9 @@ impl Upstream {
             Ok(mut answer) => {
                 self.tally.answered(&answer);
                 self.undo.answer(&mut answer);
+                if !keep_promise(&mut answer, &self.promised) {
+                    return self.fail(FailureCause::Malformed);
+                }
                 if self.wants_stream {
                     // The target answered at once although a stream was asked for.
                     self.is_native = false;

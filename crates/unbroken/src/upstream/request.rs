@@ -17,6 +17,9 @@ use crate::providers::{self, Fitted};
 use crate::reply::CallRequest;
 use crate::route::Choice;
 
+/// The form of the answer is asked for in words.
+const IN_WORDS: &str = "emulated:response_format";
+
 impl Upstream {
     pub(super) fn prepare(
         &mut self,
@@ -103,6 +106,9 @@ impl Upstream {
         let written = written.map_err(|unsupported| self.cannot(&unsupported))?;
         self.undo = Undo::of(&written);
         self.warnings = written.warnings;
+        if resume.how == How::Fresh && self.warnings.iter().any(|w| w == IN_WORDS) {
+            self.promised.clone_from(&chat.output);
+        }
         Ok(written.body)
     }
 

@@ -17,7 +17,7 @@ use unbroken::providers::{
 use unbroken::reply::{CallRequest, Reply, ReplyBody};
 use unbroken::route::{Choice, Route};
 use unbroken::{Failover, FailoverConfig};
-use unbroken_drill::fake_provider::{FakeConfig, FakeProvider};
+use unbroken_drill::fake_provider::{FakeConfig, FakeProvider, Manner, Said, Says};
 use unbroken_drill::fault::{CutKind, Fault};
 use unbroken_engine::deadline::Limits;
 use unbroken_wire::dialects::{ANTHROPIC_MESSAGES, Dialect, Framing, GEMINI, OPENAI_CHAT};
@@ -337,4 +337,28 @@ async fn tools_travel_to_every_cloud_and_back() {
         assert_eq!(function["name"], "weather", "{label}");
         assert!(function["arguments"].as_str().unwrap().contains("Berlin"), "{label}: {text}");
     }
+}
+
+#[tokio::test]
+async fn json_that_was_promised_in_words_is_looked_at() {
+    let (first, second) = (fake().await, fake().await);
+    let mut body = asked(false);
+    body["response_format"] = json!({ "type": "json_object" });
+    let route = || {
+        let llama = bedrock(&BEDROCK, &first, "meta.llama3-3-70b-instruct-v1:0");
+        vec![llama, bedrock(&BEDROCK, &second, NOVA)]
+    };
+    let says = |text: &str| {
+        let said = Said { text: text.to_owned(), ..Said::default() };
+        first.set_manner("*", Manner { says: Says::This(said), ..Manner::default() });
+    };
+    says("```json\n{\"a\":1}\n```");
+    let reply = call(&failover(), &OPENAI_CHAT, route(), &body).await;
+    let (_, text) = text_of(reply).await;
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["choices"][0]["message"]["content"], "{\"a\":1}", "without its fence");
+    says("Sure, here it comes.");
+    let reply = call(&failover(), &OPENAI_CHAT, route(), &body).await;
+    assert_eq!(reply.headers["x-unbroken-target"], format!("bedrock/{NOVA}").as_str());
+    assert_eq!(reply.status, 200);
 }
