@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use unbroken::capabilities::{Needs, abilities};
-use unbroken::route::Choice;
+use unbroken::route::{Choice, Route};
 use unbroken_engine::target::TierOrder;
 use unbroken_wire::dialects::{DIALECTS, RequestHead};
 
@@ -87,35 +87,7 @@ pub(crate) fn explain(
     let may_substitute = question.substitute && routing.plan().server.substitute;
     let route = routing.resolve(std::slice::from_ref(model), may_substitute)?;
     let needs = needs(question)?;
-    let none = BTreeMap::new();
-    let known = standings.unwrap_or(&none);
-    let mut ranked: Vec<(u8, Candidate)> = Vec::new();
-    for (tier_index, tier) in route.tiers.iter().enumerate() {
-        for choice in &tier.choices {
-            let (rank, words) = verdict(choice, known.get(choice.label()), needs);
-            let alone = tier.choices.len() == 1;
-            let words = if alone || rank == SKIPPED { words } else { among(tier.order, &words) };
-            let standing = known.get(choice.label());
-            let candidate = Candidate {
-                target: choice.label().to_owned(),
-                tier: tier_index + 1,
-                place: None,
-                words,
-                retry_at_ms: standing.filter(|s| !s.usable).and_then(|s| s.retry_at_ms),
-            };
-            ranked.push((rank, candidate));
-        }
-    }
-    // Stable: what is alike stays in the order of the configuration.
-    ranked.sort_by_key(|(rank, _)| *rank);
-    let mut places = 1..;
-    let candidates: Vec<Candidate> = ranked
-        .into_iter()
-        .map(|(rank, candidate)| {
-            let place = if rank == SKIPPED { None } else { places.next() };
-            Candidate { place, ..candidate }
-        })
-        .collect();
+    let candidates = candidates(&route, standings, needs);
     Ok(Explanation {
         model: model.clone(),
         configured: routing.plan().routes.contains_key(model),
@@ -124,6 +96,38 @@ pub(crate) fn explain(
         words: short_form(&candidates),
         candidates,
     })
+}
+
+/// Everybody, in the order in which they would be asked.
+fn candidates(
+    route: &Route,
+    standings: Option<&BTreeMap<Arc<str>, Standing>>,
+    needs: Option<Needs>,
+) -> Vec<Candidate> {
+    let mut ranked: Vec<(u8, Candidate)> = Vec::new();
+    for (tier_index, tier) in route.tiers.iter().enumerate() {
+        for choice in &tier.choices {
+            let standing = standings.and_then(|known| known.get(choice.label()));
+            let (rank, words) = verdict(choice, standing, needs);
+            let is_alone = tier.choices.len() == 1;
+            let candidate = Candidate {
+                target: choice.label().to_owned(),
+                tier: tier_index + 1,
+                place: None,
+                words: if is_alone || rank == SKIPPED { words } else { among(tier.order, &words) },
+                retry_at_ms: standing.filter(|s| !s.usable).and_then(|s| s.retry_at_ms),
+            };
+            ranked.push((rank, candidate));
+        }
+    }
+    // Stable: what is alike stays in the order of the configuration.
+    ranked.sort_by_key(|(rank, _)| *rank);
+    let mut places = 1..;
+    let placed = ranked.into_iter().map(|(rank, candidate)| {
+        let place = if rank == SKIPPED { None } else { places.next() };
+        Candidate { place, ..candidate }
+    });
+    placed.collect()
 }
 
 /// What comes last: it is not asked.

@@ -89,8 +89,8 @@ impl Driver {
         shared.note_events(&mut fleet, Some(&facts));
         drop(fleet);
         shared.remember_endpoints(request.route.choices());
-        let relay = Relay::new(&request, &chat);
         let mut driver = Self {
+            relay: Relay::new(&request, &chat),
             shared,
             call,
             request,
@@ -99,7 +99,6 @@ impl Driver {
             facts,
             places,
             upstreams: Vec::new(),
-            relay,
             kept: BTreeMap::new(),
             ways: BTreeMap::new(),
             stored_id: None,

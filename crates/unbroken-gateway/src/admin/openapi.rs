@@ -31,9 +31,26 @@ fn operation(path: &Path) -> Value {
         let description = "the request's id, as in `x-unbroken-request-id`";
         parameter("id", "path", description, true)
     });
-    let is_needed = |name: &str| name == "target";
     let in_query =
-        path.query.iter().map(|(name, text)| parameter(name, "query", text, is_needed(name)));
+        path.query.iter().map(|(name, text)| parameter(name, "query", text, *name == "target"));
+    let responses = responses(path);
+    let mut operation = json!({
+        "summary": path.summary,
+        "operationId": format!("{:?}", path.asked),
+        "parameters": in_path.into_iter().chain(in_query).collect::<Vec<_>>(),
+        "security": if path.is_open { json!([]) } else { json!([{ "token": [] }]) },
+        "responses": responses,
+    });
+    if let (Asked::Explain, Some(operation)) = (path.asked, operation.as_object_mut()) {
+        let content = json!({ "application/json": { "schema": schemas::question() } });
+        let body = json!({ "required": true, "content": content });
+        operation.insert("requestBody".to_owned(), body);
+    }
+    operation
+}
+
+/// What may come back. `target` is the only parameter that must be there.
+fn responses(path: &Path) -> Map<String, Value> {
     let kind = path.kind.split(';').next().unwrap_or(path.kind);
     let mut responses = Map::new();
     let content = match schemas::answer(path.asked) {
@@ -51,7 +68,7 @@ fn operation(path: &Path) -> Value {
     if !path.is_open {
         fails("401", "the token is missing or wrong");
     }
-    if path.query.iter().any(|(name, _)| is_needed(name)) {
+    if path.query.iter().any(|(name, _)| *name == "target") {
         fails("400", "no target is named");
     }
     if path.path.contains("{id}") || path.verb == Verb::Post && !path.query.is_empty() {
@@ -63,19 +80,7 @@ fn operation(path: &Path) -> Value {
     if path.path == "/admin/reload" {
         fails("422", "the configuration is wrong; nothing has changed");
     }
-    let mut operation = json!({
-        "summary": path.summary,
-        "operationId": format!("{:?}", path.asked),
-        "parameters": in_path.into_iter().chain(in_query).collect::<Vec<_>>(),
-        "security": if path.is_open { json!([]) } else { json!([{ "token": [] }]) },
-        "responses": responses,
-    });
-    if let (Asked::Explain, Some(operation)) = (path.asked, operation.as_object_mut()) {
-        let content = json!({ "application/json": { "schema": schemas::question() } });
-        let body = json!({ "required": true, "content": content });
-        operation.insert("requestBody".to_owned(), body);
-    }
-    operation
+    responses
 }
 
 fn parameter(name: &str, place: &str, description: &str, is_required: bool) -> Value {

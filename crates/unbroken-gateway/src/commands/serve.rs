@@ -54,13 +54,8 @@ pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> 
         }
     };
     plan.listen = listen.unwrap_or(plan.listen);
-    if let Some(endpoint) = plan.itself() {
-        let (name, url) = (&endpoint.name, &endpoint.base_url);
-        let variables = endpoint.provider.base_url_env.join(", ");
-        say(&format!(
-            "unbroken: the provider `{name}` at {url} is this gateway itself: calls would go round \
-             for ever; unset {variables} where the gateway runs, or set its `base_url`"
-        ));
+    if let Some(told) = goes_round(&plan) {
+        say(&told);
         return ExitCode::from(2);
     }
     let gateway = match Gateway::open(plan.clone(), path, environment).await {
@@ -94,6 +89,17 @@ pub(crate) async fn run(config: Option<PathBuf>, listen: Option<SocketAddr>) -> 
         ledger.close();
     }
     ExitCode::SUCCESS
+}
+
+/// What to tell if a provider's address is this gateway's own.
+fn goes_round(plan: &Plan) -> Option<String> {
+    let endpoint = plan.itself()?;
+    let (name, url) = (&endpoint.name, &endpoint.base_url);
+    let variables = endpoint.provider.base_url_env.join(", ");
+    Some(format!(
+        "unbroken: the provider `{name}` at {url} is this gateway itself: calls would go round \
+         for ever; unset {variables} where the gateway runs, or set its `base_url`"
+    ))
 }
 
 /// A gateway whose ports are open.

@@ -307,6 +307,10 @@ impl Incidents {
             incident.tell(now, text);
             return;
         }
+        self.add(cell, name, why, text, now);
+    }
+
+    fn add(&mut self, cell: &'static str, name: &str, why: &str, text: String, now: u64) {
         self.count += 1;
         let mut incident = Incident {
             number: self.count,
