@@ -37,6 +37,7 @@ mod hold;
 mod joint;
 mod request;
 mod sending;
+mod taken;
 mod tally;
 
 pub(crate) use joint::{Resume, Stored};
@@ -44,6 +45,7 @@ pub(crate) use joint::{Resume, Stored};
 use hold::Hold;
 use joint::Joint;
 use sending::Sending;
+use taken::Taken;
 use tally::Tally;
 
 /// A whole answer may not be larger. Bound: images come inside answers.
@@ -775,51 +777,4 @@ struct Admitted {
     is_finishing: bool,
     /// Whether it is over, well or not.
     end: Option<Result<Ended, FailureCause>>,
-}
-
-/// What one read brought.
-struct Taken {
-    is_native: bool,
-    /// Whether a finish reason in it is beyond doubt.
-    is_certain: bool,
-    pieces: Vec<Piece>,
-    size: usize,
-}
-
-impl Taken {
-    const fn new(is_native: bool) -> Self {
-        Self { is_native, is_certain: true, pieces: Vec::new(), size: 0 }
-    }
-
-    /// Gives the last event the blank line that never came.
-    fn close_last(&mut self) {
-        if let Some(raw) = self.pieces.last_mut().and_then(|piece| piece.raw.as_mut()) {
-            raw.bytes = [raw.bytes.trim_ascii_end(), b"\n\n"].concat().into();
-        }
-    }
-
-    /// Reads one event; says what is wrong with it, if anything. An event that is wrong goes to
-    /// nobody.
-    fn read(&mut self, event: sse::Event<'_>, reader: &mut dyn StreamReader) -> Option<Fault> {
-        let mut events = Vec::new();
-        self.size = self.size.saturating_add(event.raw.len());
-        if reader.read(&event, &mut events).is_err() {
-            return Some(Fault::Malformed);
-        }
-        let mut fault = None;
-        events.retain_mut(|event| match event {
-            StreamEvent::Error(error) => {
-                fault = Some(Fault::Error(std::mem::take(error)));
-                false
-            }
-            _ => true,
-        });
-        let raw = (self.is_native && fault.is_none()).then(|| RawEvent {
-            bytes: Bytes::copy_from_slice(event.raw),
-            name: event.name,
-            data: event.data,
-        });
-        self.pieces.push(Piece { raw, events });
-        fault
-    }
 }
