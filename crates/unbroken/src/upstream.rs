@@ -10,10 +10,9 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use unbroken_engine::call::AttemptId;
 use unbroken_engine::cause::{FailureCause, Limitation};
-use unbroken_engine::event::Spent;
 use unbroken_engine::headroom::Left;
 use unbroken_engine::resume::{Flow, How};
-use unbroken_wire::chat::{Answer, Chat, FinishReason, OutputFormat, StreamEvent, Usage};
+use unbroken_wire::chat::{Answer, Chat, FinishReason, OutputFormat, StreamEvent};
 use unbroken_wire::dialects::{
     AnswerFault, Dialect, Ended, Framing, StreamReader, Truncated, is_side,
 };
@@ -306,25 +305,6 @@ impl Upstream {
         self.joint.as_ref().map(Joint::passed_of_said)
     }
 
-    /// The size of the answer, in tokens; zero if the target did not say.
-    pub(crate) fn output_tokens(&self) -> u32 {
-        self.usage().map_or(0, |usage| u32::try_from(usage.output).unwrap_or(u32::MAX))
-    }
-
-    /// What the target says that a whole answer has used.
-    fn usage(&self) -> Option<Usage> {
-        let end = self.end.as_ref()?;
-        let of_stream = end.ended.as_ref().and_then(Ended::usage);
-        of_stream.or_else(|| end.answer.as_ref()?.usage)
-    }
-
-    /// What it has used so far; `input` is what the request is estimated at, in tokens.
-    pub(crate) fn spent(&self, input: u64) -> Option<Spent> {
-        // A stored answer is paid for once: whoever fetches its end counts it.
-        let is_counted_later = self.stored_id().is_some() && self.usage().is_none();
-        if is_counted_later { None } else { self.tally.spent(self.usage(), input) }
-    }
-
     /// Whether it has nothing more to say.
     pub(crate) const fn has_failed(&self) -> bool {
         self.exchange.is_none() && self.sending.opening.is_none()
@@ -463,11 +443,7 @@ impl Upstream {
         ended: Option<Result<Ended, Truncated>>,
     ) {
         let has_delivered = self.prelude == usize::MAX;
-        if self.is_stored && self.stored_id.is_none() {
-            self.stored_id = taken.pieces.iter().find_map(stored_id);
-            self.news.extend(self.stored_id.is_some().then_some(News::Stored));
-        }
-        taken.pieces.iter().for_each(|piece| self.tally.take(&piece.events));
+        self.count(&taken);
         let (size, is_certain) = (taken.size, taken.is_certain);
         let admitted = self.admit(taken.pieces);
         self.news.push_back(match admitted.flow {
@@ -741,14 +717,6 @@ fn tokens_of(event: &StreamEvent) -> u32 {
     let StreamEvent::Text(text) = event else { return 0 };
     let estimated = u32::try_from(estimated_tokens(text)).unwrap_or(u32::MAX);
     if text.is_empty() { 0 } else { estimated.max(1) }
-}
-
-/// The id of a stored answer, as its first event tells it; only one that can stand in an address.
-fn stored_id(piece: &Piece) -> Option<String> {
-    let event: serde_json::Value = serde_json::from_str(&piece.raw.as_ref()?.data).ok()?;
-    let id = event.pointer("/response/id")?.as_str()?;
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    (!id.is_empty() && id.len() <= 256 && id.chars().all(is_plain)).then(|| id.to_owned())
 }
 
 /// The end, if it is one even when a fault follows it.

@@ -2,6 +2,39 @@
 
 use unbroken_engine::event::Spent;
 use unbroken_wire::chat::{Answer, Block, StreamEvent, Usage};
+use unbroken_wire::dialects::Ended;
+
+use super::{News, Piece, Taken, Upstream};
+
+impl Upstream {
+    /// The size of the answer, in tokens; zero if the target did not say.
+    pub(crate) fn output_tokens(&self) -> u32 {
+        self.usage().map_or(0, |usage| u32::try_from(usage.output).unwrap_or(u32::MAX))
+    }
+
+    /// What the target says that a whole answer has used.
+    fn usage(&self) -> Option<Usage> {
+        let end = self.end.as_ref()?;
+        let of_stream = end.ended.as_ref().and_then(Ended::usage);
+        of_stream.or_else(|| end.answer.as_ref()?.usage)
+    }
+
+    /// What it has used so far; `input` is what the request is estimated at, in tokens.
+    pub(crate) fn spent(&self, input: u64) -> Option<Spent> {
+        // A stored answer is paid for once: whoever fetches its end counts it.
+        let is_counted_later = self.stored_id().is_some() && self.usage().is_none();
+        if is_counted_later { None } else { self.tally.spent(self.usage(), input) }
+    }
+
+    /// What has come is counted, and the id of an answer that is stored is kept.
+    pub(super) fn count(&mut self, taken: &Taken) {
+        if self.is_stored && self.stored_id.is_none() {
+            self.stored_id = taken.pieces.iter().find_map(stored_id);
+            self.news.extend(self.stored_id.is_some().then_some(News::Stored));
+        }
+        taken.pieces.iter().for_each(|piece| self.tally.take(&piece.events));
+    }
+}
 
 /// Counts what goes out and what comes back.
 ///
@@ -78,6 +111,14 @@ impl Tally {
         let output = told.output.max((self.said / 4) as u64);
         Some(Spent { input, cached: told.cached.min(input), output, is_estimated: true })
     }
+}
+
+/// The id of a stored answer, as its first event tells it; only one that can stand in an address.
+fn stored_id(piece: &Piece) -> Option<String> {
+    let event: serde_json::Value = serde_json::from_str(&piece.raw.as_ref()?.data).ok()?;
+    let id = event.pointer("/response/id")?.as_str()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    (!id.is_empty() && id.len() <= 256 && id.chars().all(is_plain)).then(|| id.to_owned())
 }
 
 #[cfg(test)]
