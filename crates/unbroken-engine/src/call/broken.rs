@@ -4,6 +4,7 @@ use super::{
     Attempt, AttemptId, Call, Command, Effect, Event, Failure, FailureCause, Fleet, Outcome, Phase,
     Timestamp,
 };
+use crate::cause::Remedy;
 use crate::choose::{Pick, pick};
 use crate::resume::{CONTINUATIONS_MAX, Delivered, Flow, How, how};
 
@@ -71,11 +72,26 @@ impl Call {
         true
     }
 
-    /// An attempt to go on failed: what it said decides how the next one is asked.
-    pub(super) fn failed_to_go_on(&mut self, cause: FailureCause) {
-        if let Some(broken) = &mut self.broken {
-            broken.is_asked_anew |= cause == FailureCause::EmptyAnswer;
+    /// An attempt to go on failed: what it said decides how the next one is asked. `true` if there
+    /// is nothing more to decide.
+    pub(super) fn failed_to_go_on(
+        &mut self,
+        fleet: &mut Fleet,
+        cause: FailureCause,
+        now: Timestamp,
+    ) -> bool {
+        let Some(broken) = &mut self.broken else { return false };
+        broken.is_asked_anew |= cause == FailureCause::EmptyAnswer;
+        if !self.running.is_empty() {
+            // The other attempt may go on with it.
+            self.alone(fleet, now);
+        } else if cause.remedy() == Remedy::Resend {
+            return false;
+        } else {
+            // Whatever it says: what counts is who can go on.
+            self.go_on(fleet, now);
         }
+        true
     }
 
     /// Whether what the client has can be gone on with at all.

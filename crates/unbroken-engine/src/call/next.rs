@@ -60,15 +60,7 @@ impl Call {
         if attempt.phase == Phase::Delivering && self.broke(fleet, &attempt, cause, now) {
             return;
         }
-        self.failed_to_go_on(cause);
-        if self.broken.is_some() && !self.running.is_empty() {
-            // The other attempt may go on with it.
-            self.alone(fleet, now);
-            return;
-        }
-        if self.broken.is_some() && cause.remedy() != Remedy::Resend {
-            // Whatever it says: what counts is who can go on.
-            self.go_on(fleet, now);
+        if self.failed_to_go_on(fleet, cause, now) {
             return;
         }
         if self.ask.effect == Effect::Effectful && !cause.is_unprocessed() {

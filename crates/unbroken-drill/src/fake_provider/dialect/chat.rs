@@ -11,8 +11,7 @@ pub(super) fn read(body: &Value) -> Result<Asked, Rejection> {
     if messages.is_empty() {
         return Err(Rejection::invalid("Missing required parameter: 'messages'."));
     }
-    let mut open: Vec<String> = Vec::new();
-    let mut turns = Vec::new();
+    let (mut open, mut turns): (Vec<String>, _) = (Vec::new(), Vec::new());
     for message in messages {
         let role = match text(message, "role").as_str() {
             "system" | "developer" => continue,
