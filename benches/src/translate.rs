@@ -67,11 +67,11 @@ fn parse(body: &[u8]) {
 }
 
 fn splice(body: &[u8]) -> Option<Vec<u8>> {
-    (OPENAI_CHAT.replace_model)(black_box(body), "another").ok()
+    (OPENAI_CHAT.replace_model)(black_box(body), None, "another").ok()
 }
 
 fn translate(body: &[u8], target: &Dialect) -> Option<Vec<u8>> {
-    let head = RequestHead { model_in_path: Some("m"), stream_in_path: false };
+    let head = RequestHead { model_in_path: Some("m"), stream_in_path: false, outline: None };
     let chat = (OPENAI_CHAT.read_request)(&head, black_box(body)).ok()?;
     (target.write_request)(&chat, "m").ok().map(|written| written.body)
 }

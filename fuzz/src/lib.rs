@@ -32,7 +32,7 @@ fn chosen(data: &[u8]) -> Option<(&'static Dialect, &[u8])> {
 /// reads; the bytes of a body survive another model's name.
 pub fn requests(data: &[u8]) {
     let Some((dialect, body)) = chosen(data) else { return };
-    let head = RequestHead { model_in_path: Some("m"), stream_in_path: false };
+    let head = RequestHead { model_in_path: Some("m"), stream_in_path: false, outline: None };
     if let Ok(members) = Members::split(body) {
         let with = members.with("model", "\"m\"");
         assert!(Members::split(&with).is_ok(), "a body is one with another model, too");
@@ -40,7 +40,7 @@ pub fn requests(data: &[u8]) {
     }
     drop(raw::without_lone_surrogates(body));
     drop(seal::without_sealed(body));
-    drop((dialect.replace_model)(body, "m"));
+    drop((dialect.replace_model)(body, None, "m"));
     let Ok(chat) = (dialect.read_request)(&head, body) else { return };
     for target in dialects() {
         let Ok(written) = (target.write_request)(&chat, "m") else { continue };

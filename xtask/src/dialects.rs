@@ -220,7 +220,7 @@ fn verdict(origin: &Dialect, members: &str, target: &Dialect) -> &'static str {
         body.replace("\"max_tokens\":99,", "")
     };
     debug_assert!(serde_json::from_str::<Value>(&body).is_ok(), "{body}");
-    let head = RequestHead { model_in_path: Some("m"), stream_in_path: false };
+    let head = RequestHead { model_in_path: Some("m"), stream_in_path: false, outline: None };
     let model =
         MODELS.iter().find(|(name, _)| *name == target.name).map_or("m", |(_, model)| model);
     let Ok(chat) = (origin.read_request)(&head, body.as_bytes()) else { return "unreadable" };

@@ -176,7 +176,8 @@ fn needs(question: &Question) -> Result<Option<Needs>, String> {
         let names: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
         format!("the dialect is one of {}", names.join(", "))
     })?;
-    let head = RequestHead { model_in_path: Some(&question.model), stream_in_path: false };
+    let head =
+        RequestHead { model_in_path: Some(&question.model), stream_in_path: false, outline: None };
     let chat = (dialect.read_request)(&head, request.to_string().as_bytes())
         .map_err(|error| format!("the request cannot be read as {name}: {}", error.message))?;
     Ok(Some(Needs::of(&chat)))

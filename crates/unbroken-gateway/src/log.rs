@@ -12,8 +12,10 @@ use unbroken_engine::event::{Event, Outcome};
 
 use crate::config::Environment;
 
+mod json;
 mod writer;
 
+use json::Json;
 use writer::Lines;
 
 /// The lines of this process, to be waited for at its end.
@@ -36,9 +38,9 @@ pub(crate) fn start(environment: &Environment, default_level: &str) {
         drop(builder.with_writer(std::io::stderr).try_init());
     } else if let Ok(lines) = Lines::to(std::io::stderr()) {
         let lines = LINES.get_or_init(|| lines).clone();
-        drop(builder.json().flatten_event(true).with_writer(lines).try_init());
+        drop(builder.event_format(Json).with_writer(lines).try_init());
     } else {
-        drop(builder.json().flatten_event(true).with_writer(std::io::stderr).try_init());
+        drop(builder.event_format(Json).with_writer(std::io::stderr).try_init());
     }
 }
 
@@ -69,7 +71,8 @@ impl Observer for Log {
             }
             Event::AttemptEnded { attempt, target, result, phase, took, .. } => {
                 let (result, phase, took_ms) = (result.name(), phase.name(), took.as_millis());
-                tracing::debug!(request, attempt, %target, result, phase, took_ms, "attempt");
+                let target = &**target;
+                tracing::debug!(request, attempt, target, result, phase, took_ms, "attempt");
             }
             Event::StreamBroke { attempt, target, cause, delivered, .. } => {
                 let (cause, delivered) = (cause.name(), format!("{delivered:?}").to_lowercase());
@@ -118,6 +121,10 @@ impl Observer for Log {
                 match outcome {
                     Outcome::Failed | Outcome::Broken => {
                         tracing::warn!(request, outcome = name, attempts, took_ms, "call failed");
+                    }
+                    // The line of its only attempt says it all.
+                    Outcome::Answered if *attempts == 1 => {
+                        tracing::trace!(request, outcome = name, attempts, took_ms, "call");
                     }
                     Outcome::Answered | Outcome::Rescued | Outcome::Told | Outcome::ClientGone => {
                         tracing::debug!(request, outcome = name, attempts, took_ms, "call");

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -13,7 +14,27 @@ use serde_json::value::RawValue;
 #[derive(Debug)]
 pub struct Members<'a> {
     body: &'a str,
-    list: Vec<(Cow<'a, str>, &'a RawValue)>,
+    list: Vec<(Cow<'a, str>, &'a str)>,
+}
+
+/// Where the members of a body stand in it, so that it need not be split again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    size: usize,
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    key: KeyPlace,
+    value: Range<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum KeyPlace {
+    At(Range<usize>),
+    /// It has escapes.
+    Unescaped(Box<str>),
 }
 
 /// The body is not a JSON object; says why.
@@ -41,10 +62,53 @@ impl<'a> Members<'a> {
         Ok(Self { body: text, list })
     }
 
+    /// Where they stand.
+    #[must_use]
+    pub fn outline(&self) -> Outline {
+        let place = |(key, value): &(Cow<'_, str>, &str)| {
+            let key = match key {
+                Cow::Borrowed(key) => KeyPlace::At(self.range_of(key)),
+                Cow::Owned(key) => KeyPlace::Unescaped(key.as_str().into()),
+            };
+            Place { key, value: self.range_of(value) }
+        };
+        Outline { size: self.body.len(), places: self.list.iter().map(place).collect() }
+    }
+
+    /// The members of a body that was split before; split again, if the outline is another body's.
+    ///
+    /// # Errors
+    /// As those of `split`.
+    pub fn of(body: &'a [u8], outline: Option<&Outline>) -> Result<Self, NotAnObject> {
+        let known = outline.and_then(|outline| Self::at(body, outline));
+        known.map_or_else(|| Self::split(body), Ok)
+    }
+
+    fn at(body: &'a [u8], outline: &Outline) -> Option<Self> {
+        if body.len() != outline.size {
+            return None;
+        }
+        let text = std::str::from_utf8(body).ok()?;
+        let member = |Place { key, value }: &Place| {
+            let key = match key {
+                KeyPlace::At(range) => Cow::Borrowed(text.get(range.clone())?),
+                KeyPlace::Unescaped(key) => Cow::Owned(key.to_string()),
+            };
+            Some((key, text.get(value.clone())?))
+        };
+        let list = outline.places.iter().map(member).collect::<Option<_>>()?;
+        Some(Self { body: text, list })
+    }
+
+    /// The members in their order, values as they stand in the body.
+    pub(crate) fn into_members(self) -> impl Iterator<Item = (Cow<'a, str>, &'a str)> {
+        self.list.into_iter()
+    }
+
     /// The value of a member as it stands in the body; the last one, if it is there twice.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.list.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.get())
+        self.list.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
     }
 
     /// The value of a member that is a string.
@@ -60,10 +124,10 @@ impl<'a> Members<'a> {
         let mut out = String::with_capacity(self.body.len() + json.len() + key.len() + 4);
         let mut copied = 0;
         for (_, value) in self.list.iter().filter(|(name, _)| name == key) {
-            let start = self.offset_of(value.get());
+            let start = self.range_of(value).start;
             out.push_str(self.body.get(copied..start).unwrap_or_default());
             out.push_str(json);
-            copied = start + value.get().len();
+            copied = start + value.len();
         }
         if copied == 0 {
             let after_brace = self.body.find('{').map_or(0, |at| at + 1);
@@ -86,7 +150,7 @@ impl<'a> Members<'a> {
             out.push(if index == 0 { '{' } else { ',' });
             out.push_str(&serde_json::Value::from(name.as_ref()).to_string());
             out.push(':');
-            out.push_str(value.get());
+            out.push_str(value);
         }
         if out.is_empty() {
             out.push('{');
@@ -95,16 +159,17 @@ impl<'a> Members<'a> {
         out.into_bytes()
     }
 
-    /// Where a value, which is a part of the body, begins in it.
-    fn offset_of(&self, value: &str) -> usize {
-        (value.as_ptr() as usize).saturating_sub(self.body.as_ptr() as usize)
+    /// Where a part of the body stands in it.
+    fn range_of(&self, part: &str) -> Range<usize> {
+        let start = part.as_ptr().addr().saturating_sub(self.body.as_ptr().addr());
+        start..start + part.len()
     }
 }
 
 struct Collect;
 
 impl<'de> Visitor<'de> for Collect {
-    type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
+    type Value = Vec<(Cow<'de, str>, &'de str)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
@@ -112,8 +177,8 @@ impl<'de> Visitor<'de> for Collect {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut list = Vec::new();
-        while let Some((Key(key), value)) = map.next_entry()? {
-            list.push((key, value));
+        while let Some((Key(key), value)) = map.next_entry::<_, &RawValue>()? {
+            list.push((key, value.get()));
         }
         Ok(list)
     }
@@ -148,10 +213,11 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
 /// parser takes such a body. `None` if there is none, which is nearly always.
 #[must_use]
 pub fn without_lone_surrogates(body: &[u8]) -> Option<Vec<u8>> {
+    memchr::memmem::find(body, b"\\u")?;
     let text = std::str::from_utf8(body).ok()?;
     let mut repaired: Option<String> = None;
     let (mut from, mut at) = (0, 0);
-    while let Some(found) = text.get(at..)?.find('\\') {
+    while let Some(found) = memchr::memchr(b'\\', text.get(at..)?.as_bytes()) {
         let escape = at + found;
         let half = unit(text, escape);
         let is_pair = matches!(half, Some(0xd800..=0xdbff))
@@ -195,6 +261,18 @@ mod tests {
         let expected =
             " { \"n\" : 1.0, \"model\"\t:\t\"b/c\" , \"big\":9007199254740993,\"x\":{ } }\n";
         assert_eq!(with(body, "model", "\"b/c\""), expected);
+    }
+
+    #[test]
+    fn an_outline_stands_for_a_split() {
+        let body = br#" {"\u006dodel" : "a", "messages":[1, 2],"model":"b" }"#;
+        let split = Members::split(body).unwrap();
+        let outline = split.outline();
+        let again = Members::at(body, &outline).unwrap();
+        assert_eq!(again.list, split.list);
+        assert_eq!(again.with("model", "7"), split.with("model", "7"));
+        let other = br#"{"model":"x"}"#;
+        assert_eq!(Members::of(other, Some(&outline)).unwrap().get("model"), Some("\"x\""));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What does the engine need to know about a request? Its size, its conversation, its effects.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
 
+use foldhash::quality::FixedState;
 use unbroken_engine::call::Effect;
 use unbroken_wire::chat::{Block, Chat, Role};
 
@@ -15,11 +16,9 @@ const EFFECTFUL_FIELDS: &[&str] = &["mcp_servers", "background"];
 /// Tells requests apart that differ. Two that differ only in the middle of a large body count as
 /// one, which costs a doubt at most.
 pub(crate) fn fingerprint(body: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    body.len().hash(&mut hasher);
-    body.get(..LOOKED_AT.min(body.len())).hash(&mut hasher);
-    body.get(body.len().saturating_sub(LOOKED_AT)..).hash(&mut hasher);
-    hasher.finish()
+    let beginning = body.get(..LOOKED_AT.min(body.len()));
+    let end = body.get(body.len().saturating_sub(LOOKED_AT)..);
+    FixedState::default().hash_one((body.len(), beginning, end))
 }
 
 /// The conversation it belongs to: one with an answer of the model in it, named by its route, its
@@ -28,7 +27,7 @@ pub(crate) fn conversation(request: &CallRequest, chat: &Chat) -> Option<u64> {
     if !chat.turns.iter().any(|turn| turn.role == Role::Assistant) {
         return None;
     }
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     request.route.name.hash(&mut hasher);
     chat.system.hash(&mut hasher);
     for block in chat.turns.first().into_iter().flat_map(|turn| &turn.blocks) {

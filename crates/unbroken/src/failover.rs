@@ -182,6 +182,7 @@ impl Failover {
         let head = RequestHead {
             model_in_path: request.model_in_path.as_deref(),
             stream_in_path: request.stream_in_path,
+            outline: request.outline.as_ref(),
         };
         let chat = match (request.dialect.read_request)(&head, &request.body) {
             Ok(chat) => chat,

@@ -191,6 +191,7 @@ pub(crate) fn request(route: Arc<crate::route::Route>, body: Vec<u8>) -> CallReq
         framing: Framing::Sse,
         headers: http::HeaderMap::new(),
         body: body.into(),
+        outline: None,
         route,
     }
 }

@@ -19,6 +19,7 @@ use unbroken_engine::fleet::Refusal;
 use unbroken_engine::time::Timestamp;
 use unbroken_wire::dialects::{ClientError, Dialect, ErrorKind, Framing};
 use unbroken_wire::error::ErrorBody;
+use unbroken_wire::raw::Outline;
 
 use crate::driver::Driver;
 use crate::route::Route;
@@ -41,6 +42,8 @@ pub struct CallRequest {
     pub headers: HeaderMap,
     /// The body, decoded, without the fields that are ours.
     pub body: Bytes,
+    /// Where the body's members stand, if it was split before. Default: it will be split.
+    pub outline: Option<Outline>,
     /// Who may answer.
     pub route: Arc<Route>,
 }

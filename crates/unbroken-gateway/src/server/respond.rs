@@ -179,12 +179,14 @@ impl Responder {
         let route = if is_side(dialect) { side::same_model(&route) } else { route };
         let strange: Vec<&str> = OWN_FIELDS.iter().chain(foreign_fields).copied().collect();
         let is_there = strange.iter().any(|field| members.get(field).is_some());
-        let body = if is_there { members.without(&strange).into() } else { body.clone() };
+        let mut outline = (!is_there).then(|| members.outline());
+        let mut body = if is_there { members.without(&strange).into() } else { body.clone() };
         // A list without a model names its first.
-        let body = match (model_in_path.is_none(), members.get_str("model"), models.first()) {
-            (true, None, Some(first)) => with_model(&body, first),
-            _ => body,
-        };
+        if let (true, None, Some(first)) =
+            (model_in_path.is_none(), members.get_str("model"), models.first())
+        {
+            (body, outline) = (with_model(&body, first), None);
+        }
         Ok(CallRequest {
             id: id.to_owned(),
             dialect,
@@ -193,6 +195,7 @@ impl Responder {
             framing,
             headers,
             body,
+            outline,
             route,
         })
     }

@@ -48,7 +48,11 @@ fn bare(model: &str) -> &str {
 
 /// About how many tokens a request has; `None` if it cannot be read.
 pub(super) fn estimate(call: &CallRequest) -> Option<u64> {
-    let head = RequestHead { model_in_path: call.model_in_path.as_deref(), stream_in_path: false };
+    let head = RequestHead {
+        model_in_path: call.model_in_path.as_deref(),
+        stream_in_path: false,
+        outline: None,
+    };
     let chat = (call.dialect.read_request)(&head, &call.body).ok()?;
     Some(chat.estimated_input_tokens())
 }

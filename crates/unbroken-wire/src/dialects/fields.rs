@@ -38,29 +38,78 @@ pub(super) fn read_data(data: &str) -> Result<Vec<Value>, String> {
     values.collect::<Result<Vec<Value>, _>>().map_err(|error| error.to_string())
 }
 
+/// Something with named fields.
+pub(super) trait Fields {
+    /// A field, if it is there.
+    fn field(&self, key: &str) -> Option<&Value>;
+}
+
+impl Fields for Value {
+    fn field(&self, key: &str) -> Option<&Value> {
+        self.get(key)
+    }
+}
+
+/// A few fields in their order: quicker to ask for what is not there than a map is.
+#[derive(Debug, Default)]
+pub(super) struct FewFields(Vec<(String, Value)>);
+
+impl FewFields {
+    /// Of two of one name the last one holds, in the place of the first.
+    pub(super) fn set(&mut self, key: String, value: Value) {
+        match self.0.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((key, value)),
+        }
+    }
+
+    /// Fields that are not among `known` and not null.
+    pub(super) fn others(&self, known: &[&str]) -> Vec<(String, Value)> {
+        let others = self.0.iter();
+        let others =
+            others.filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null());
+        others.cloned().collect()
+    }
+}
+
+impl Fields for FewFields {
+    fn field(&self, key: &str) -> Option<&Value> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+}
+
+impl From<Value> for FewFields {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Object(object) => Self(object.into_iter().collect()),
+            _ => Self::default(),
+        }
+    }
+}
+
 /// A string.
-pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value.get(key).and_then(Value::as_str).unwrap_or_default()
+pub(super) fn text<'a>(value: &'a (impl Fields + ?Sized), key: &str) -> &'a str {
+    value.field(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A string that is there and not empty.
-pub(super) fn some_text(value: &Value, key: &str) -> Option<String> {
-    value.get(key).and_then(Value::as_str).filter(|t| !t.is_empty()).map(ToOwned::to_owned)
+pub(super) fn some_text(value: &(impl Fields + ?Sized), key: &str) -> Option<String> {
+    value.field(key).and_then(Value::as_str).filter(|t| !t.is_empty()).map(ToOwned::to_owned)
 }
 
 /// Nobody counts further; sums of a few such counts do not overflow.
 const COUNT_MAX: u64 = 1 << 53;
 
 /// A count; floats are cut.
-pub(super) fn count(value: &Value, key: &str) -> Option<u64> {
-    let number = value.get(key)?;
+pub(super) fn count(value: &(impl Fields + ?Sized), key: &str) -> Option<u64> {
+    let number = value.field(key)?;
     let count = number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64));
     count.map(|count| count.min(COUNT_MAX))
 }
 
 /// The elements of an array; nothing if it is none.
-pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
-    value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+pub(super) fn list<'a>(value: &'a (impl Fields + ?Sized), key: &str) -> &'a [Value] {
+    value.field(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// A field under either of two names (Google accepts both spellings).

@@ -7,7 +7,7 @@ use std::fmt;
 use crate::chat::{Answer, Chat, FinishReason, StreamEvent, Usage};
 use crate::error::ErrorBody;
 use crate::names::{self, NameRules, Renamed};
-use crate::raw::{Members, NotAnObject};
+use crate::raw::{Members, NotAnObject, Outline};
 use crate::{seal, sse};
 
 mod anthropic_messages;
@@ -47,8 +47,9 @@ pub struct Dialect {
     pub read_request: fn(&RequestHead<'_>, &[u8]) -> Result<Chat, RequestError>,
     /// Writes a request for a target's model.
     pub write_request: fn(&Chat, model: &str) -> Result<Written, Unsupported>,
-    /// Replaces the model in a request of this dialect; everything else stays as it is.
-    pub replace_model: fn(&[u8], model: &str) -> Result<Vec<u8>, RequestError>,
+    /// Replaces the model in a request of this dialect; everything else stays as it is. The outline
+    /// is the body's, if it was split before.
+    pub replace_model: fn(&[u8], Option<&Outline>, model: &str) -> Result<Vec<u8>, RequestError>,
     /// Reads a whole answer.
     pub read_answer: fn(&[u8]) -> Result<Answer, AnswerFault>,
     /// Writes a whole answer.
@@ -82,6 +83,8 @@ pub struct RequestHead<'a> {
     pub model_in_path: Option<&'a str>,
     /// Whether the path asks for a stream.
     pub stream_in_path: bool,
+    /// Where the body's members stand, if it was split before.
+    pub outline: Option<&'a Outline>,
 }
 
 /// A request that no provider could read: the client's mistake.
@@ -398,8 +401,14 @@ pub struct ModelRow {
 }
 
 /// For dialects that name the model in the body.
-fn splice_model(body: &[u8], model: &str) -> Result<Vec<u8>, RequestError> {
-    let bare = seal::without_sealed(body);
+fn splice_model(
+    body: &[u8],
+    outline: Option<&Outline>,
+    model: &str,
+) -> Result<Vec<u8>, RequestError> {
     let json = serde_json::Value::from(model).to_string();
-    Ok(Members::split(bare.as_deref().unwrap_or(body))?.with("model", &json))
+    Ok(match seal::without_sealed(body) {
+        Some(bare) => Members::split(&bare)?.with("model", &json),
+        None => Members::of(body, outline)?.with("model", &json),
+    })
 }

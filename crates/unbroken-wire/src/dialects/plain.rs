@@ -93,7 +93,7 @@ struct TextDelta<'a> {
 }
 
 /// A string, borrowed unless it has escapes.
-struct Borrowed<'a>(Cow<'a, str>);
+pub(super) struct Borrowed<'a>(pub(super) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Borrowed<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -132,7 +132,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
 
 /// Absent, null, or empty: an object, a list or a string without anything in it.
 #[derive(Default)]
-struct Nothing;
+pub(super) struct Nothing;
 
 impl<'de> Deserialize<'de> for Nothing {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -171,7 +171,7 @@ impl<'de> Deserialize<'de> for Nothing {
 }
 
 /// A list of exactly one.
-struct One<T>(T);
+pub(super) struct One<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for One<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_besides_answers_is_never_translated() {
-        let head = RequestHead { model_in_path: Some("m"), stream_in_path: false };
+        let head = RequestHead { model_in_path: Some("m"), stream_in_path: false, outline: None };
         for side in SIDES {
             let chat = (side.read_request)(&head, request(side).as_bytes()).unwrap();
             assert_eq!((chat.origin, chat.model.as_str()), (side.name, "m"));

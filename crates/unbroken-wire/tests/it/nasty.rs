@@ -25,7 +25,7 @@ pub(crate) fn read(dialect: &Dialect, body: &Value) -> Chat {
     if let Value::Object(body) = &mut body {
         body.entry("model").or_insert_with(|| PLAIN.into());
     }
-    let head = RequestHead { model_in_path: Some(PLAIN), stream_in_path: false };
+    let head = RequestHead { model_in_path: Some(PLAIN), stream_in_path: false, outline: None };
     (dialect.read_request)(&head, body.to_string().as_bytes()).unwrap()
 }
 

@@ -133,7 +133,7 @@ fn turns(exchanges: Vec<Exchange>, last: String) -> Vec<Turn> {
 /// Through a dialect: written for its target, read as from its client.
 fn through(chat: &Chat, dialect: &Dialect) -> Chat {
     let written = (dialect.write_request)(chat, "m").unwrap();
-    let head = RequestHead { model_in_path: Some("m"), stream_in_path: chat.stream };
+    let head = RequestHead { model_in_path: Some("m"), stream_in_path: chat.stream, outline: None };
     (dialect.read_request)(&head, &written.body).unwrap()
 }
 

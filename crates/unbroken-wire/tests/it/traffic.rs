@@ -73,7 +73,7 @@ fn meaning(answer: &Answer) -> (String, Vec<(String, serde_json::Value)>) {
 fn head(recording: &Recording) -> RequestHead<'_> {
     // Azure names the deployment in the path, Bedrock and Vertex the model.
     let model_in_path = recording.model_in_path().or(Some("model"));
-    RequestHead { model_in_path, stream_in_path: false }
+    RequestHead { model_in_path, stream_in_path: false, outline: None }
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn recorded_requests_are_read_and_translated() {
             Err(error) => panic!("{name}: {error:?}"),
         };
         read += 1;
-        let own = (recording.dialect.replace_model)(&body, &chat.model).unwrap();
+        let own = (recording.dialect.replace_model)(&body, None, &chat.model).unwrap();
         let own: serde_json::Value = serde_json::from_slice(&own).unwrap();
         let original: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(own["messages"], original["messages"], "{name}");
@@ -99,8 +99,11 @@ fn recorded_requests_are_read_and_translated() {
             match (dialect.write_request)(&chat, "model") {
                 Ok(written) => {
                     translated += 1;
-                    let head =
-                        RequestHead { model_in_path: Some("model"), stream_in_path: chat.stream };
+                    let head = RequestHead {
+                        model_in_path: Some("model"),
+                        stream_in_path: chat.stream,
+                        outline: None,
+                    };
                     let back = (dialect.read_request)(&head, &written.body);
                     let back = back.unwrap_or_else(|e| panic!("{name} as {}: {e:?}", dialect.name));
                     let own_names = written.renamed.is_empty();

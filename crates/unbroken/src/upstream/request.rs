@@ -12,7 +12,6 @@ use unbroken_wire::resume;
 use unbroken_wire::undo::Undo;
 
 use super::{Asked, Kept, Resume, Stored, Upstream};
-use crate::capabilities::table;
 use crate::providers::{self, Fitted};
 use crate::reply::CallRequest;
 use crate::route::Choice;
@@ -93,7 +92,7 @@ impl Upstream {
         let left = || resume::shortened(chat, resume.tokens);
         let written = match (resume.how, resume.prefill) {
             (How::Fresh | How::Restart | How::PickedUp, _) if self.speaks_alike => {
-                return (dialect.replace_model)(&request.body, model)
+                return (dialect.replace_model)(&request.body, request.outline.as_ref(), model)
                     .map_err(|_| FailureCause::InvalidRequest { status: 400 });
             }
             (How::Fresh | How::Restart | How::PickedUp, _) => (dialect.write_request)(chat, model),
@@ -121,9 +120,8 @@ impl Upstream {
         asked: Asked<'_>,
     ) -> Result<Vec<u8>, FailureCause> {
         let provider = self.endpoint.provider;
-        let known = table::look_up(provider.name, &choice.model);
         let is_named = is_same_model(&asked.chat.model, &choice.model);
-        let of_model = if is_named { &[][..] } else { known.fits };
+        let of_model = if is_named { &[][..] } else { choice.abilities().fits };
         let model = choice.model.as_str();
         let fits = [(provider.name, provider.fits), (model, of_model), (model, asked.learned)];
         for (who, fits) in fits {

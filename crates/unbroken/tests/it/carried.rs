@@ -42,6 +42,7 @@ async fn call(failover: &Failover, choices: Vec<Choice>, body: &str) -> (Reply, 
         framing: Framing::Sse,
         headers: HeaderMap::new(),
         body: Bytes::copy_from_slice(body.as_bytes()),
+        outline: None,
         route: Arc::new(Route::in_order("chat", choices, Limits::default())),
     };
     let reply = failover.call(request).await;

@@ -93,6 +93,7 @@ async fn call(
         framing: Framing::Sse,
         headers: HeaderMap::new(),
         body: Bytes::from(body.to_string()),
+        outline: None,
         route: Arc::new(Route::in_order("chat", choices, Limits::default())),
     };
     failover.call(request).await

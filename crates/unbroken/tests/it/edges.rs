@@ -57,6 +57,7 @@ fn request(route: Arc<Route>, stream: bool) -> CallRequest {
         framing: Framing::Sse,
         headers: HeaderMap::new(),
         body: Bytes::from(body),
+        outline: None,
         route,
     }
 }

@@ -45,6 +45,7 @@ impl Gateway {
             framing: Framing::Sse,
             headers,
             body: body.into(),
+            outline: None,
             route: self.route.clone(),
         }
     }

@@ -115,6 +115,7 @@ async fn call_all(failover: &Failover, choices: Vec<Choice>, body: &Value) -> (R
         framing: Framing::Sse,
         headers: HeaderMap::new(),
         body: Bytes::from(body.to_string()),
+        outline: None,
         route: Arc::new(Route::in_order("chat", choices, Limits::default())),
     };
     let reply = failover.call(request).await;

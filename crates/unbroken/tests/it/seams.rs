@@ -82,6 +82,7 @@ impl World {
             framing: Framing::Sse,
             headers: self.headers.clone(),
             body: body.to_owned().into(),
+            outline: None,
             route: Arc::new(self.route.clone()),
         };
         let reply = self.failover.call(request).await;

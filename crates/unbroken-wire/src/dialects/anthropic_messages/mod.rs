@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{ClientError, Dialect, ErrorKind, ModelRow, RequestError, splice_model};
-use crate::raw::Members;
+use crate::raw::{Members, Outline};
 
 mod answer;
 pub(super) mod model;
@@ -33,16 +33,20 @@ pub static ANTHROPIC_MESSAGES: Dialect = Dialect {
 
 /// Thinking that another model began, or that broke off, has no proof, and this API refuses it when
 /// it comes back. Everything else stays byte for byte as it is.
-fn replace_model(body: &[u8], model: &str) -> Result<Vec<u8>, RequestError> {
-    let members = Members::split(body)?;
+fn replace_model(
+    body: &[u8],
+    outline: Option<&Outline>,
+    model: &str,
+) -> Result<Vec<u8>, RequestError> {
+    let members = Members::of(body, outline)?;
     let messages = members.get("messages").unwrap_or_default();
     if messages.contains("\"thinking\"")
         && let Ok(mut messages) = serde_json::from_str::<Value>(messages)
         && drop_unsigned(&mut messages)
     {
-        return splice_model(&members.with("messages", &messages.to_string()), model);
+        return splice_model(&members.with("messages", &messages.to_string()), None, model);
     }
-    splice_model(body, model)
+    splice_model(body, outline, model)
 }
 
 /// Takes thinking without a signature out; `true` if there was some.
@@ -122,14 +126,14 @@ mod tests {
     fn thinking_without_its_proof_does_not_go_back() {
         let signed = r#"{"model":"a","messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"s"},{"type":"text","text":"x"}]}], "n":1.0}"#;
         let expected = signed.replace("\"a\"", "\"b\"");
-        assert_eq!(replace_model(signed.as_bytes(), "b").unwrap(), expected.into_bytes());
+        assert_eq!(replace_model(signed.as_bytes(), None, "b").unwrap(), expected.into_bytes());
         let unsigned = signed.replace("\"signature\":\"s\"", "\"signature\":\"\"");
-        let out = replace_model(unsigned.as_bytes(), "b").unwrap();
+        let out = replace_model(unsigned.as_bytes(), None, "b").unwrap();
         let out: Value = serde_json::from_slice(&out).unwrap();
         let left = json!([{ "type": "text", "text": "x" }]);
         assert_eq!(out.pointer("/messages/0/content"), Some(&left));
         let missing = unsigned.replace(",\"signature\":\"\"", "");
-        let out = replace_model(missing.as_bytes(), "b").unwrap();
+        let out = replace_model(missing.as_bytes(), None, "b").unwrap();
         let out: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(out.pointer("/messages/0/content"), Some(&left));
     }

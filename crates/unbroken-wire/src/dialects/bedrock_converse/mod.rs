@@ -4,7 +4,7 @@
 //! events. Source: wire-formats.md 2.1 (BC), 2.2, 3, 4.5, 4.9; recordings.
 
 use super::{Dialect, OPENAI_CHAT, RequestError};
-use crate::raw::Members;
+use crate::raw::{Members, Outline};
 
 mod answer;
 mod media;
@@ -26,8 +26,8 @@ pub static BEDROCK_CONVERSE: Dialect = Dialect {
 };
 
 /// The model and the wish for a stream are in the path.
-fn replace_model(body: &[u8], _: &str) -> Result<Vec<u8>, RequestError> {
-    let members = Members::split(body)?;
+fn replace_model(body: &[u8], outline: Option<&Outline>, _: &str) -> Result<Vec<u8>, RequestError> {
+    let members = Members::of(body, outline)?;
     let is_clean = members.get("model").is_none() && members.get("modelId").is_none();
     Ok(if is_clean { body.to_vec() } else { members.without(&["model", "modelId"]) })
 }

@@ -83,7 +83,7 @@ fn read_part(part: &Value) -> Vec<Block> {
             .into_iter()
             .collect();
     }
-    if let Some(result) = part.get("toolResult").filter(|result| text(result, "type").is_empty()) {
+    if let Some(result) = part.get("toolResult").filter(|result| text(*result, "type").is_empty()) {
         return vec![Block::ToolResult {
             call_id: text(result, "toolUseId").to_owned(),
             name: None,

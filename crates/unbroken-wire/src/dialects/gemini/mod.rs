@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::{ClientError, Dialect, ErrorKind, ModelRow, RequestError};
-use crate::raw::Members;
+use crate::raw::{Members, Outline};
 
 mod answer;
 mod request;
@@ -33,8 +33,8 @@ pub static GEMINI: Dialect = Dialect {
 };
 
 /// The model is in the path; a `model` in the body would contradict it.
-fn replace_model(body: &[u8], _: &str) -> Result<Vec<u8>, RequestError> {
-    let members = Members::split(body)?;
+fn replace_model(body: &[u8], outline: Option<&Outline>, _: &str) -> Result<Vec<u8>, RequestError> {
+    let members = Members::of(body, outline)?;
     let is_clean = members.get("model").is_none();
     Ok(if is_clean { body.to_vec() } else { members.without(&["model"]) })
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::part::{read_arguments, read_content, read_tool_call};
+use super::plain;
 use super::request::read_reasoning;
 use crate::chat::{Answer, Block, FinishReason, Proof, ToolCall, Usage};
 use crate::dialects::fields::{Object, count, list, read_answer_body, some_text, text};
@@ -10,6 +11,12 @@ use crate::dialects::{AnswerFault, GEMINI, StreamHead, openai_responses};
 use crate::seal;
 
 pub(super) fn read(body: &[u8]) -> Result<Answer, AnswerFault> {
+    let Some(answer) = plain::answer(body) else { return read_in_full(body) };
+    debug_assert_eq!(read_in_full(body).ok().as_ref(), Some(&answer), "both readers agree");
+    Ok(answer)
+}
+
+fn read_in_full(body: &[u8]) -> Result<Answer, AnswerFault> {
     let body = read_answer_body(body)?;
     if body.get("choices").is_none() && text(&body, "object") == "response" {
         return openai_responses::read_answer(&body);

@@ -9,6 +9,7 @@ use super::{ClientError, Dialect, ErrorKind, ModelRow, splice_model};
 mod answer;
 mod model;
 mod part;
+mod plain;
 mod request;
 mod request_writer;
 mod stream_reader;

@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::part::{read_arguments, read_content, read_tool_call};
+use super::plain::{self, Message};
 use crate::chat::{
     Block, Chat, Effort, OutputFormat, Proof, Role, Sampling, Tool, ToolCall, ToolChoice,
 };
 use crate::dialects::fields::{
-    count, custom_tool_schema, list, object_schema, others, read_body, some_text, text, texts,
+    FewFields, Fields as _, count, custom_tool_schema, list, object_schema, read_body, some_text,
+    text, texts,
 };
 use crate::dialects::{RequestError, RequestHead, openai_responses};
 use crate::seal;
@@ -41,55 +43,83 @@ const KNOWN: &[&str] = &[
 ];
 
 pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestError> {
-    let body = read_body(body)?;
-    let Some(messages) = body.get("messages").and_then(Value::as_array) else {
-        // Some clients send a body of Responses here, and expect an answer as from here.
-        return if body.get("input").is_some_and(|input| input.is_string() || input.is_array()) {
-            openai_responses::read_body(head, &body)
-        } else {
-            Err(RequestError::missing("messages"))
-        };
+    let Some((rest, messages)) = plain::split(body, head.outline) else {
+        return read_without_messages(head, &read_body(body)?);
     };
-    let number = |key: &str| body.get(key).and_then(Value::as_f64);
+    let chat = read_with(head, &rest, &messages);
+    debug_assert_eq!(chat, read_in_full(head, body), "both readers agree");
+    chat
+}
+
+/// The same with every message as JSON, to compare with.
+fn read_in_full(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestError> {
+    let body = read_body(body)?;
+    let messages: Vec<_> = list(&body, "messages").iter().cloned().map(Message::Full).collect();
+    read_with(head, &FewFields::from(body), &messages)
+}
+
+fn read_without_messages(head: &RequestHead<'_>, body: &Value) -> Result<Chat, RequestError> {
+    // Some clients send a body of Responses here, and expect an answer as from here.
+    if body.get("input").is_some_and(|input| input.is_string() || input.is_array()) {
+        openai_responses::read_body(head, body)
+    } else {
+        Err(RequestError::missing("messages"))
+    }
+}
+
+/// Reads the body without its messages, and these.
+fn read_with(
+    head: &RequestHead<'_>,
+    body: &FewFields,
+    messages: &[Message<'_>],
+) -> Result<Chat, RequestError> {
+    let number = |key: &str| body.field(key).and_then(Value::as_f64);
     let mut chat = Chat {
         origin: super::OPENAI_CHAT.name,
-        model: some_text(&body, "model")
+        model: some_text(body, "model")
             .unwrap_or_else(|| head.model_in_path.unwrap_or_default().to_owned()),
-        stream: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
-        include_usage: body.pointer("/stream_options/include_usage") == Some(&Value::Bool(true)),
-        tools: read_tools(&body),
+        stream: body.field("stream").and_then(Value::as_bool).unwrap_or(false),
+        include_usage: body
+            .field("stream_options")
+            .and_then(|options| options.get("include_usage"))
+            == Some(&Value::Bool(true)),
+        tools: read_tools(body),
         tool_choice: body
-            .get("tool_choice")
-            .or_else(|| body.get("function_call"))
+            .field("tool_choice")
+            .or_else(|| body.field("function_call"))
             .and_then(read_tool_choice),
-        parallel_tools: body.get("parallel_tool_calls").and_then(Value::as_bool),
-        output: read_output(body.get("response_format")),
-        max_tokens: count(&body, "max_completion_tokens").or_else(|| count(&body, "max_tokens")),
-        stop: texts(body.get("stop")).into_iter().filter(|text| !text.is_empty()).collect(),
+        parallel_tools: body.field("parallel_tool_calls").and_then(Value::as_bool),
+        output: read_output(body.field("response_format")),
+        max_tokens: count(body, "max_completion_tokens").or_else(|| count(body, "max_tokens")),
+        stop: texts(body.field("stop")).into_iter().filter(|text| !text.is_empty()).collect(),
         sampling: Sampling {
             temperature: number("temperature"),
             top_p: number("top_p"),
             top_k: number("top_k"),
-            seed: body.get("seed").and_then(Value::as_i64),
+            seed: body.field("seed").and_then(Value::as_i64),
             presence_penalty: number("presence_penalty"),
             frequency_penalty: number("frequency_penalty"),
         },
-        effort: Effort::read(text(&body, "reasoning_effort")),
-        user: some_text(&body, "safety_identifier").or_else(|| some_text(&body, "user")),
-        choices: count(&body, "n").unwrap_or(1),
-        extras: others(&body, KNOWN),
+        effort: Effort::read(text(body, "reasoning_effort")),
+        user: some_text(body, "safety_identifier").or_else(|| some_text(body, "user")),
+        choices: count(body, "n").unwrap_or(1),
+        extras: body.others(KNOWN),
         // Whoever asks with `functions` is answered with `function_call`.
         echo: body
-            .get("functions")
+            .field("functions")
             .map(|_| ("functions".to_owned(), true.into()))
             .into_iter()
             .collect(),
         ..Chat::default()
     };
-    for tool in list(&body, "tools").iter().filter(|tool| read_tool(tool).is_none()) {
+    for tool in list(body, "tools").iter().filter(|tool| read_tool(tool).is_none()) {
         chat.extras.push(("tools".to_owned(), tool.clone()));
     }
-    note_hints(&mut chat, &body, messages);
+    let full = messages.iter().filter_map(|message| match message {
+        Message::Full(message) => Some(message),
+        Message::Plain { .. } => None,
+    });
+    note_hints(&mut chat, body, full);
     let mut ids = Ids::default();
     for message in messages {
         read_message(&mut chat, message, &mut ids);
@@ -98,15 +128,19 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Chat, RequestE
 }
 
 /// Hints that stand inside of messages and tools.
-fn note_hints(chat: &mut Chat, body: &Value, messages: &[Value]) {
+fn note_hints<'a>(
+    chat: &mut Chat,
+    body: &'a FewFields,
+    messages: impl Iterator<Item = &'a Value> + Clone,
+) {
     let is_named =
         |message: &Value| text(message, "role") == "user" && some_text(message, "name").is_some();
-    if messages.iter().any(is_named) {
+    if messages.clone().any(is_named) {
         chat.extras.push(("messages.name".to_owned(), Value::Bool(true)));
     }
     let is_marked = |value: &Value| value.get("cache_control").is_some_and(Value::is_object);
-    let in_parts = messages.iter().flat_map(|message| list(message, "content"));
-    if messages.iter().chain(in_parts).chain(list(body, "tools")).any(is_marked) {
+    let in_parts = messages.clone().flat_map(|message| list(message, "content"));
+    if messages.chain(in_parts).chain(list(body, "tools")).any(is_marked) {
         chat.extras.push(("cache_control".to_owned(), Value::Bool(true)));
     }
 }
@@ -145,9 +179,16 @@ impl Ids {
     }
 }
 
-fn read_message(chat: &mut Chat, message: &Value, ids: &mut Ids) {
-    let content = read_content(message.get("content"));
-    match text(message, "role") {
+fn read_message(chat: &mut Chat, message: &Message<'_>, ids: &mut Ids) {
+    let nothing = Value::Null;
+    let (message_role, message, content) = match message {
+        Message::Plain { role, text } if text.is_empty() => (role.as_ref(), &nothing, vec![]),
+        Message::Plain { role, text } => {
+            (role.as_ref(), &nothing, vec![Block::Text(text.as_ref().to_owned())])
+        }
+        Message::Full(full) => (text(full, "role"), full, read_content(full.get("content"))),
+    };
+    match message_role {
         "system" | "developer" if chat.turns.is_empty() => {
             chat.system.extend(content.into_iter().filter_map(Block::into_text));
         }
@@ -220,7 +261,7 @@ fn read_signature(call: &Value) -> Option<Block> {
     Some(Block::Thinking { text: String::new(), proof })
 }
 
-fn read_tools(body: &Value) -> Vec<Tool> {
+fn read_tools(body: &FewFields) -> Vec<Tool> {
     let legacy = list(body, "functions").iter().filter_map(read_function);
     list(body, "tools").iter().filter_map(read_tool).chain(legacy).collect()
 }

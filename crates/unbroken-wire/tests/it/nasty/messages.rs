@@ -291,7 +291,8 @@ fn case_25_whom_to_bill_is_told_to_nobody_else() {
         "messages": [user("a")],
     });
     assert_eq!(claude_to(&OPENAI_CHAT, &body)["messages"][0]["content"], "be brief");
-    let native = (ANTHROPIC_MESSAGES.replace_model)(body.to_string().as_bytes(), "n").unwrap();
+    let native =
+        (ANTHROPIC_MESSAGES.replace_model)(body.to_string().as_bytes(), None, "n").unwrap();
     let native: Value = serde_json::from_slice(&native).unwrap();
     assert_eq!(native["system"], body["system"]);
 }
@@ -366,7 +367,8 @@ fn case_30_31_what_the_provider_did_is_left_out_or_said_in_words() {
         assert!(text.contains("https://e.test") && text.contains('T'), "{}: {text}", dialect.name);
         assert!(!text.contains("SECRETBLOB") && !text.contains("fallback"), "{}", dialect.name);
     }
-    let native = (ANTHROPIC_MESSAGES.replace_model)(body.to_string().as_bytes(), "n").unwrap();
+    let native =
+        (ANTHROPIC_MESSAGES.replace_model)(body.to_string().as_bytes(), None, "n").unwrap();
     let native: Value = serde_json::from_slice(&native).unwrap();
     assert_eq!(native["messages"][1], assistant);
 }
@@ -460,7 +462,7 @@ fn case_38_reasoning_of_others_is_sealed_for_clients_of_responses() {
     let sealed = written["output"][0]["encrypted_content"].as_str().unwrap();
     assert!(unbroken_wire::seal::is_sealed(sealed));
     let items = json!({ "model": "m", "input": written["output"] }).to_string();
-    let native = (OPENAI_RESPONSES.replace_model)(items.as_bytes(), "n").unwrap();
+    let native = (OPENAI_RESPONSES.replace_model)(items.as_bytes(), None, "n").unwrap();
     let native: Value = serde_json::from_slice(&native).unwrap();
     let kinds: Vec<&Value> =
         native["input"].as_array().unwrap().iter().map(|i| &i["type"]).collect();

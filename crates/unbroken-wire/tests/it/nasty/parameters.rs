@@ -291,7 +291,7 @@ fn case_78_79_80_what_only_one_api_has_stays_with_it_together() {
     assert!(warns(&details, "dropped:context_management"));
     let mut own = managed.clone();
     own["model"] = "m".into();
-    let native = (ANTHROPIC_MESSAGES.replace_model)(own.to_string().as_bytes(), "n").unwrap();
+    let native = (ANTHROPIC_MESSAGES.replace_model)(own.to_string().as_bytes(), None, "n").unwrap();
     let native: Value = serde_json::from_slice(&native).unwrap();
     assert_eq!(native["context_management"], managed["context_management"]);
 }

@@ -375,6 +375,7 @@ async fn ask(
         framing: Framing::Sse,
         headers: http::HeaderMap::new(),
         body: body(dialect, kind).into(),
+        outline: None,
         route: Arc::new(route),
     };
     let reply = failover.call(request).await;
