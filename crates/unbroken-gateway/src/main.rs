@@ -15,6 +15,7 @@ mod alerts;
 mod commands;
 mod config;
 mod explain;
+mod import;
 mod journal;
 mod ledger;
 mod log;
@@ -67,6 +68,9 @@ enum Command {
     },
     /// Write an unbroken.toml to start from, made from the keys in the environment
     Init(commands::init::Options),
+    /// Make an unbroken.toml from another gateway's configuration
+    #[command(subcommand)]
+    Import(commands::import::From),
     /// Show the targets of a running gateway, through its admin API
     Status(commands::status::Options),
     /// Show who would answer a request now, and who is skipped and why
@@ -113,6 +117,7 @@ fn main() -> ExitCode {
             Command::Serve { config, listen } => commands::serve::run(config, listen).await,
             Command::Demo { exit, json } => commands::demo::run(exit, json).await,
             Command::Drill { drill, list, json } => commands::drill::run(drill, list, json).await,
+            Command::Import(from) => commands::import::run(from),
             Command::Init(options) => commands::init::run(&options),
             Command::Status(options) => commands::status::run(options).await,
             Command::Explain(options) => commands::explain::run(options).await,

@@ -241,26 +241,25 @@ impl Checker<'_> {
         endpoint.http2 = file.http2;
         endpoint.prefill = file.prefill.map(PrefillFile::meant);
         endpoint.status_url = file.status_url.as_ref().map(|url| url.get_ref().clone());
-        for url in file.base_url.iter().chain(&file.status_url) {
-            if !is_address(url.get_ref()) {
-                self.wrong(url, "expected an address such as https://host/v1 or http://host:8000");
+        let base_url = self.text(file.base_url.as_ref());
+        let urls = base_url.iter().zip(&file.base_url);
+        for (url, at) in urls.chain(endpoint.status_url.iter().zip(&file.status_url)) {
+            if !is_address(url) {
+                self.wrong(at, "expected an address such as https://host/v1 or http://host:8000");
             }
         }
-        if let Some(url) = &file.base_url {
-            endpoint = endpoint.at(url.get_ref());
+        if let Some(url) = &base_url {
+            endpoint = endpoint.at(url);
+        } else if file.base_url.is_some() {
+            // What is wrong with it was said.
         } else if endpoint.base_url.is_empty() {
             let names = provider.base_url_env.iter().map(|name| format!(" or {name}"));
             let names: String = names.collect();
             self.wrong(&file.name, &format!("this provider needs a `base_url`{names}"));
         }
-        endpoint.api_version = file.api_version.clone().or(endpoint.api_version);
+        endpoint.api_version = self.text(file.api_version.as_ref()).or(endpoint.api_version);
         endpoint.models = file.models.iter().map(|model| self.model(model)).collect();
-        if let Some(region) = &file.region {
-            if file.base_url.is_none() {
-                provider.base_url.clone_into(&mut endpoint.base_url);
-            }
-            endpoint = endpoint.in_region(region);
-        }
+        endpoint = self.in_region(file, endpoint);
         cloud::check(self, file, &mut endpoint);
         self.credentials(file, &mut endpoint);
         Some(endpoint)
@@ -286,6 +285,18 @@ impl Checker<'_> {
             };
             self.wrong(&file.name, &format!("no key: set `key`, `key_file` or {names}"));
         }
+    }
+
+    /// At the address of a region, where a provider has one for each.
+    fn in_region(&mut self, file: &ProviderFile, mut endpoint: Endpoint) -> Endpoint {
+        let provider = endpoint.provider;
+        if let Some(region) = self.text(file.region.as_ref()) {
+            if file.base_url.is_none() {
+                provider.base_url.clone_into(&mut endpoint.base_url);
+            }
+            return endpoint.in_region(&region);
+        }
+        endpoint
     }
 
     fn model(&mut self, file: &ModelFile) -> ModelRule {
@@ -343,6 +354,19 @@ impl Checker<'_> {
         known.filter(|p| p.dialect.name == dialect.get_ref()).or(found)
     }
 
+    /// A text that is written down or named as `${VARIABLE}`.
+    fn text(&mut self, typed: Option<&Spanned<String>>) -> Option<String> {
+        let typed = typed?;
+        let Some(variable) = variable(typed.get_ref()) else {
+            return Some(typed.get_ref().clone());
+        };
+        let found = self.environment.get(variable).map(str::to_owned);
+        if found.is_none() {
+            self.wrong(typed, &format!("the environment variable {variable} is not set"));
+        }
+        found
+    }
+
     fn key(&mut self, file: &ProviderFile) -> Option<SecretString> {
         self.secret(file.key.as_ref(), file.key_file.as_ref())
     }
@@ -355,9 +379,7 @@ impl Checker<'_> {
     ) -> Option<SecretString> {
         if let Some(key) = key {
             let text = key.get_ref();
-            let Some(variable) = text.strip_prefix("${").and_then(|t| t.strip_suffix('}')) else {
-                return self.usable(text, key);
-            };
+            let Some(variable) = variable(text) else { return self.usable(text, key) };
             let Some(found) = self.environment.get(variable) else {
                 self.wrong(key, &format!("the environment variable {variable} is not set"));
                 return None;
@@ -445,6 +467,11 @@ impl Checker<'_> {
         };
         Some(Choice::new(endpoint.clone(), model.to_owned()).weighing(weight))
     }
+}
+
+/// The variable that a text names.
+fn variable(text: &str) -> Option<&str> {
+    text.strip_prefix("${").and_then(|text| text.strip_suffix('}'))
 }
 
 /// Whether a URL leads to where we listen, as far as can be told without asking for names.

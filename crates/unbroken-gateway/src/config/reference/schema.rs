@@ -96,7 +96,7 @@ fn kind(kind: Kind) -> Value {
     let part = |section: &str| json!({ "$ref": format!("#/definitions/{section}") });
     match kind {
         Kind::Text => json!({ "type": "string" }),
-        Kind::Url => json!({ "type": "string", "pattern": "^https?://[^/?]+[^?]*$" }),
+        Kind::Url => json!({ "type": "string", "pattern": "^(https?://[^/?]+[^?]*|\\$\\{.+\\})$" }),
         Kind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Span { .. } => {

@@ -203,7 +203,7 @@ const PROVIDER: &[Setting] = &[
         "base_url",
         Url,
         Said("the known provider's, or what its SDK's variable says"),
-        "where it is",
+        "where it is, or `${VARIABLE}`",
     ),
     set(
         "key",
@@ -217,13 +217,13 @@ const PROVIDER: &[Setting] = &[
         "api_version",
         Text,
         Said("`OPENAI_API_VERSION`; without it, the v1 address is used"),
-        "of Azure's classic API",
+        "of Azure's classic API, or `${VARIABLE}`",
     ),
     set(
         "region",
         Text,
         Said("`AWS_REGION` or the profile's; `GOOGLE_CLOUD_LOCATION`"),
-        "of AWS, for Bedrock; of Google Cloud, for Vertex",
+        "of AWS, for Bedrock; of Google Cloud, for Vertex; or `${VARIABLE}`",
     ),
     set(
         "project",
