@@ -5,6 +5,7 @@
 
 use std::io::IsTerminal as _;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use unbroken::observer::{Observer, Seen};
@@ -116,21 +117,25 @@ impl Observer for Log {
                 tracing::debug!(%endpoint, health = health.name(), "health check");
             }
             Event::CallEnded { outcome, attempts, took, .. } => {
-                let took_ms = took.as_millis();
-                let name = outcome.name();
-                match outcome {
-                    Outcome::Failed | Outcome::Broken => {
-                        tracing::warn!(request, outcome = name, attempts, took_ms, "call failed");
-                    }
-                    // The line of its only attempt says it all.
-                    Outcome::Answered if *attempts == 1 => {
-                        tracing::trace!(request, outcome = name, attempts, took_ms, "call");
-                    }
-                    Outcome::Answered | Outcome::Rescued | Outcome::Told | Outcome::ClientGone => {
-                        tracing::debug!(request, outcome = name, attempts, took_ms, "call");
-                    }
-                }
+                ended(request, *outcome, *attempts, *took);
             }
+        }
+    }
+}
+
+/// The line of a call.
+fn ended(request: &str, outcome: Outcome, attempts: u32, took: Duration) {
+    let (took_ms, name) = (took.as_millis(), outcome.name());
+    match outcome {
+        Outcome::Failed | Outcome::Broken => {
+            tracing::warn!(request, outcome = name, attempts, took_ms, "call failed");
+        }
+        // The line of its only attempt says it all.
+        Outcome::Answered if attempts == 1 => {
+            tracing::trace!(request, outcome = name, attempts, took_ms, "call");
+        }
+        Outcome::Answered | Outcome::Rescued | Outcome::Told | Outcome::ClientGone => {
+            tracing::debug!(request, outcome = name, attempts, took_ms, "call");
         }
     }
 }

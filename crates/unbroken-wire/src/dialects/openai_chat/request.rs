@@ -79,10 +79,7 @@ fn read_with(
         model: some_text(body, "model")
             .unwrap_or_else(|| head.model_in_path.unwrap_or_default().to_owned()),
         stream: body.field("stream").and_then(Value::as_bool).unwrap_or(false),
-        include_usage: body
-            .field("stream_options")
-            .and_then(|options| options.get("include_usage"))
-            == Some(&Value::Bool(true)),
+        include_usage: wants_usage(body),
         tools: read_tools(body),
         tool_choice: body
             .field("tool_choice")
@@ -125,6 +122,11 @@ fn read_with(
         read_message(&mut chat, message, &mut ids);
     }
     chat.checked()
+}
+
+fn wants_usage(body: &FewFields) -> bool {
+    let options = body.field("stream_options");
+    options.and_then(|options| options.get("include_usage")) == Some(&Value::Bool(true))
 }
 
 /// Hints that stand inside of messages and tools.
