@@ -38,6 +38,9 @@ pub const DIALECTS: &[&Dialect] = &[&OPENAI_CHAT, &OPENAI_RESPONSES, &ANTHROPIC_
 /// Dialects in which only targets are spoken to.
 pub const OF_TARGETS: &[&Dialect] = &[&BEDROCK_CONVERSE, &COHERE_CHAT];
 
+/// A body, its outline, a model: the body with that model.
+type ReplaceModel = fn(&[u8], Option<&Outline>, &str) -> Result<Vec<u8>, RequestError>;
+
 /// One API's way of saying things. Compare dialects by their `name`.
 pub struct Dialect {
     /// Its name in configurations: `openai-chat`, `openai-responses`, `anthropic-messages`,
@@ -49,7 +52,7 @@ pub struct Dialect {
     pub write_request: fn(&Chat, model: &str) -> Result<Written, Unsupported>,
     /// Replaces the model in a request of this dialect; everything else stays as it is. The outline
     /// is the body's, if it was split before.
-    pub replace_model: fn(&[u8], Option<&Outline>, model: &str) -> Result<Vec<u8>, RequestError>,
+    pub replace_model: ReplaceModel,
     /// Reads a whole answer.
     pub read_answer: fn(&[u8]) -> Result<Answer, AnswerFault>,
     /// Writes a whole answer.
