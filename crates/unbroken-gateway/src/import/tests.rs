@@ -98,7 +98,7 @@ fn everything_that_has_no_equivalent_is_named_and_no_key_is_copied() {
         &["model_list[2]", "UNBROKEN_OPENAI_KEY", "not copied"][..],
         &["model_list[2].litellm_params.temperature", "nothing like it"],
         &["model_list[4]", "aws_access_key_id"],
-        &["vertex", "nobody here is called `vertex_ai`"],
+        &["vertex", "`vertex_ai` is not brought along"],
         &["pictures", "image_generation"],
         &["groq/*", "need no route"],
         &["num_retries", "revisits"],
@@ -151,7 +151,7 @@ fn trees_of_portkey_become_tiers() {
         &["input_guardrails"],
         &["not copied", "UNBROKEN_OPENAI_KEY"],
         &["kept by Portkey", "ANTHROPIC_PROD_1A2B_KEY"],
-        &["nobody here is called `vertex-ai`"],
+        &["`vertex-ai` is not brought along"],
         &["request_timeout", "longest"],
     ] {
         noted(&imported, words);
@@ -176,7 +176,7 @@ fn conditions_of_portkey_become_routes() {
 #[test]
 fn what_cannot_be_imported_says_why() {
     let vertex = "model_list: [{model_name: a, litellm_params: {model: vertex_ai/b}}]";
-    assert!(litellm(vertex).unwrap_err().contains("nobody here is called `vertex_ai`"));
+    assert!(litellm(vertex).unwrap_err().contains("`vertex_ai` is not brought along"));
     assert!(litellm("a: [").unwrap_err().contains("not YAML"));
     assert!(litellm("[]").unwrap_err().contains("nothing in it can be served"));
     assert!(portkey("{", &asked()).unwrap_err().contains("not JSON"));

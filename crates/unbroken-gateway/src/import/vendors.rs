@@ -102,6 +102,17 @@ pub(super) fn of_portkey(name: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.portkey.contains(&name))
 }
 
+/// Why somebody is not brought along.
+pub(super) fn unknown(name: &str) -> String {
+    if name.starts_with("vertex") {
+        return format!(
+            "`{name}` is not brought along: add it as `vertex` or `vertex-anthropic`, with its \
+             project and credentials (docs/providers.md)"
+        );
+    }
+    format!("nobody here is called `{name}`")
+}
+
 /// The vendor that we call this.
 pub(super) fn named(name: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.name == name)

@@ -132,6 +132,8 @@ pub(super) struct Incidents {
     all: VecDeque<Incident>,
     count: u64,
     streaks: BTreeMap<String, Streak>,
+    /// What targets that have failed consist of.
+    names: BTreeMap<String, Names>,
 }
 
 impl Incidents {
@@ -180,6 +182,9 @@ impl Incidents {
                 incident.is_changed = true;
             }
         }
+        if self.names.len() < STREAKS_MAX && !self.names.contains_key(&names.target) {
+            self.names.insert(names.target.clone(), names.clone());
+        }
         if self.streaks.len() >= STREAKS_MAX && !self.streaks.contains_key(&names.target) {
             return;
         }
@@ -203,9 +208,10 @@ impl Incidents {
     }
 
     fn each_open_of(&mut self, target: &str, mut then: impl FnMut(&mut Incident)) {
-        let Some(streak) = self.streaks.get(target) else { return };
+        // Its streak may be over by now: a call that was under way when it failed has answered.
+        let Some(names) = self.names.get(target) else { return };
         let open = self.all.iter_mut().filter(|incident| incident.ended_ms.is_none());
-        for incident in open.filter(|incident| incident.concerns(&streak.names)) {
+        for incident in open.filter(|incident| incident.concerns(names)) {
             incident.is_changed = true;
             then(incident);
         }

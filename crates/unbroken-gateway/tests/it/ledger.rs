@@ -183,7 +183,8 @@ fn the_report_agrees(stage: &Stage, calls: usize) {
     let incident = &report["incidents"][0];
     assert_eq!((&incident["name"], &incident["ended_ms"]), (&"a/m".into(), &Value::Null));
     assert!(incident["detected_ms"].as_u64().unwrap() >= incident["began_ms"].as_u64().unwrap());
-    assert!(incident["moved"]["b/m"].as_u64().unwrap() >= 3, "{incident}");
+    // Those that ended before it was detected are not counted with it.
+    assert!(incident["moved"]["b/m"].as_u64() >= Some(1), "{incident}");
     let (code, text) = stage.run(&["report"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("Clients saw 100 % of") && text.contains("INCIDENTS"), "{text}");

@@ -75,9 +75,9 @@ fn vendor_and_model(said: Option<&str>, model: &str) -> Result<(&'static Vendor,
         (Some(said), Some((prefix, rest))) if prefix == said => (said, rest),
         (Some(said), _) => (said, model),
         (None, Some((prefix, rest))) if vendors::of_litellm(prefix).is_some() => (prefix, rest),
-        (None, Some((prefix, _))) => return Err(format!("nobody here is called `{prefix}`")),
+        (None, Some((prefix, _))) => return Err(vendors::unknown(prefix)),
         (None, None) if model.starts_with("gemini") => {
-            return Err("Vertex AI is not spoken here; `gemini/…` is Google's other API".to_owned());
+            return Err(vendors::unknown("vertex_ai"));
         }
         (None, None) if model == "*" => return Err("write a route for each model".to_owned()),
         (None, None) => match vendor_of(model) {
@@ -86,7 +86,7 @@ fn vendor_and_model(said: Option<&str>, model: &str) -> Result<(&'static Vendor,
         },
     };
     let vendor = vendors::of_litellm(prefix).or_else(|| vendors::named(prefix));
-    let vendor = vendor.ok_or_else(|| format!("nobody here is called `{prefix}`"))?;
+    let vendor = vendor.ok_or_else(|| vendors::unknown(prefix))?;
     let mut rest = rest;
     // LiteLLM's words for which of a provider's APIs it uses.
     for word in ["responses/", "converse/", "invoke/", "o_series/", "chat/"] {

@@ -26,9 +26,7 @@ impl Reader<'_> {
         let slug = slug.or_else(|| kept.map(str::to_owned));
         let named = provider.as_deref().filter(|provider| !provider.starts_with('@'));
         let vendor = match (named, &slug) {
-            (Some(named), _) => {
-                vendors::of_portkey(named).ok_or_else(|| format!("nobody here is called `{named}`"))
-            }
+            (Some(named), _) => vendors::of_portkey(named).ok_or_else(|| vendors::unknown(named)),
             (None, Some(slug)) => guess(slug, model.as_deref())
                 .ok_or_else(|| format!("it does not say whose `{slug}` is")),
             (None, None) => Err("it names no provider".to_owned()),
