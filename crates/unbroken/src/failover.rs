@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secrecy::ExposeSecret as _;
@@ -29,6 +29,8 @@ use crate::screen::Screen;
 use crate::status_feed::{self, Pages};
 use crate::synthetic;
 
+/// Counts those that were made, from 1.
+static MADE: AtomicUsize = AtomicUsize::new(1);
 /// More endpoints than this are not looked after by health checks.
 const ENDPOINTS_MAX: usize = 1_000;
 
@@ -59,6 +61,8 @@ impl fmt::Debug for Failover {
 type Endpoints = BTreeMap<(Arc<str>, Arc<str>), Arc<Endpoint>>;
 
 pub(crate) struct Shared {
+    /// No other of this process has it, before or after.
+    number: usize,
     pub(crate) clock: Clock,
     pub(crate) http: HttpClient,
     fleet: Mutex<Fleet>,
@@ -78,6 +82,7 @@ impl Failover {
         let seed = config.seed.unwrap_or_else(Clock::seed);
         let clock = Clock::start();
         let shared = Arc::new(Shared {
+            number: MADE.fetch_add(1, Ordering::Relaxed),
             clock,
             named: Arc::new(NamedCalls::new(clock)),
             http: HttpClient::new(&config.http),
@@ -328,8 +333,7 @@ impl Shared {
 
     /// Looks after the endpoints of these from now on.
     pub(crate) fn remember_endpoints<'a>(&self, choices: impl Iterator<Item = &'a Choice>) {
-        let own_address = std::ptr::from_ref(self).addr();
-        for choice in choices.filter(|choice| choice.is_new_to(own_address)) {
+        for choice in choices.filter(|choice| choice.is_new_to(self.number)) {
             let mut endpoints = self.endpoints();
             let spec = choice.spec();
             if endpoints.len() < ENDPOINTS_MAX {

@@ -91,7 +91,7 @@ pub struct Choice {
 struct Known {
     spec: TargetSpec,
     abilities: Abilities,
-    /// Who has heard of it last, by address.
+    /// Who has heard of it last, by number.
     heard_by: AtomicUsize,
 }
 
@@ -126,12 +126,12 @@ impl Choice {
         &self.known().abilities
     }
 
-    /// Whether somebody, named by an address, hears of it for the first time.
-    pub(crate) fn is_new_to(&self, address: usize) -> bool {
+    /// Whether somebody of this number, which is never zero, hears of it for the first time.
+    pub(crate) fn is_new_to(&self, number: usize) -> bool {
         let heard_by = &self.known().heard_by;
         // Every call asks; nearly none changes it.
-        heard_by.load(Ordering::Relaxed) != address
-            && heard_by.swap(address, Ordering::Relaxed) != address
+        heard_by.load(Ordering::Relaxed) != number
+            && heard_by.swap(number, Ordering::Relaxed) != number
     }
 
     fn known(&self) -> &Known {

@@ -5,7 +5,7 @@
 //! to the first. So a call never waits for the log line of another.
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use unbroken_engine::event::Event;
 
@@ -65,7 +65,12 @@ impl Screen {
             if !self.is_wanted.load(Ordering::Acquire) {
                 return;
             }
-            let Ok(showing) = self.showing.try_lock() else { return };
+            let showing = match self.showing.try_lock() {
+                Ok(showing) => showing,
+                // An observer has panicked: what came after it is shown all the same.
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
             while self.is_wanted.swap(false, Ordering::AcqRel) {
                 let waiting = std::mem::take(&mut *self.waiting());
                 for Noted { event, call } in waiting {
@@ -116,6 +121,30 @@ mod tests {
         });
         let shown = numbers.0.lock().unwrap().clone();
         assert_eq!(shown, (0..20_000).collect::<Vec<_>>());
+    }
+
+    /// Panics at the first event.
+    #[derive(Default)]
+    struct Shaky(Numbers);
+
+    impl Observer for Shaky {
+        fn observe(&self, seen: &Seen<'_>) {
+            assert_ne!(seen.event.call(), Some(0), "the first one");
+            self.0.observe(seen);
+        }
+    }
+
+    #[test]
+    fn an_observer_that_panics_once_is_shown_what_comes_later() {
+        let shaky = Arc::new(Shaky::default());
+        let screen = Screen::new(shaky.clone());
+        let show = |call| {
+            screen.note([Event::RetryRefused { call }].into_iter(), None);
+            screen.show();
+        };
+        thread::scope(|scope| scope.spawn(|| show(0)).join().unwrap_err());
+        show(1);
+        assert_eq!(*shaky.0.0.lock().unwrap(), [1]);
     }
 
     #[test]
