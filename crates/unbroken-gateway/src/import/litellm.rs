@@ -23,13 +23,20 @@ const HARMLESS: &[&str] = &[
     "store_model_in_db",
 ];
 
+/// Where it is wrong, and nothing of what stands there: it may be a key.
+fn not_yaml(error: &serde_saphyr::Error) -> String {
+    match error.location() {
+        Some(at) => format!("it is not YAML: look at line {}, column {}", at.line(), at.column()),
+        None => "it is not YAML".to_owned(),
+    }
+}
+
 /// The file.
 ///
 /// # Errors
 /// When it is not YAML.
 pub(super) fn read(text: &str) -> Result<Draft, String> {
-    let file: Value =
-        serde_saphyr::from_str(text).map_err(|error| format!("it is not YAML: {error}"))?;
+    let file: Value = serde_saphyr::from_str(text).map_err(|error| not_yaml(&error))?;
     let mut file = Fields::of("", file);
     let mut draft = Draft::default();
     let mut router = file.table("router_settings");

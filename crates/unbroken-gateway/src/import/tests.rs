@@ -187,3 +187,20 @@ fn what_cannot_be_imported_says_why() {
     let strange = "model_list: [{model_name: a, litellm_params: {model: openai/b, api_base: x}}]";
     assert!(litellm(strange).unwrap_err().contains("cannot hold here"));
 }
+
+#[test]
+fn what_cannot_be_read_is_not_quoted() {
+    for (wrong, place) in [
+        ("model_list:\n  - api_key: \"sk-secret\n", "line 2"),
+        ("a: 1\nsk-secret: 1\nsk-secret: 2\n", "line 3"),
+        ("- [sk-secret\n- }", "line "),
+    ] {
+        let error = litellm(wrong).unwrap_err();
+        assert!(error.contains(place) && !error.contains("sk-secret"), "{error}");
+    }
+    for wrong in ["{\"targets\": sk-secret}", "\"sk-secret\"", "[\"sk-secret\"]"] {
+        let asked = PortkeyAsked { route: "chat".to_owned(), model: None };
+        let error = portkey(wrong, &asked).unwrap_err();
+        assert!(!error.contains("sk-secret"), "{error}");
+    }
+}
