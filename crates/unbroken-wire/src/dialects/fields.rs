@@ -65,10 +65,7 @@ impl FewFields {
 
     /// Fields that are not among `known` and not null.
     pub(super) fn others(&self, known: &[&str]) -> Vec<(String, Value)> {
-        let others = self.0.iter();
-        let others =
-            others.filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null());
-        others.cloned().collect()
+        others_of(self.0.iter().map(|(key, value)| (key, value)), known)
     }
 }
 
@@ -131,8 +128,14 @@ pub(super) fn texts(value: Option<&Value>) -> Vec<String> {
 /// Members of `body` that are not among `known` and not null.
 pub(super) fn others(body: &Value, known: &[&str]) -> Vec<(String, Value)> {
     let Value::Object(object) = body else { return vec![] };
-    let others =
-        object.iter().filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null());
+    others_of(object.iter(), known)
+}
+
+fn others_of<'a>(
+    fields: impl Iterator<Item = (&'a String, &'a Value)>,
+    known: &[&str],
+) -> Vec<(String, Value)> {
+    let others = fields.filter(|(key, value)| !known.contains(&key.as_str()) && !value.is_null());
     others.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 

@@ -35,7 +35,7 @@ impl StreamReader for Reader {
         }
         if let Some(text) = plain::messages_text(data) {
             let text = StreamEvent::Text(text.into_owned());
-            debug_assert!(is_read_as(data, &text), "{data}");
+            debug_assert!(is_read_as(data, &text), "both readers agree");
             out.push(text);
             return Ok(());
         }

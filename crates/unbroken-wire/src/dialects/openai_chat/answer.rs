@@ -12,7 +12,8 @@ use crate::seal;
 
 pub(super) fn read(body: &[u8]) -> Result<Answer, AnswerFault> {
     let Some(answer) = plain::answer(body) else { return read_in_full(body) };
-    debug_assert_eq!(read_in_full(body).ok().as_ref(), Some(&answer), "both readers agree");
+    // Its words are nobody's business, not even in a panic.
+    debug_assert!(read_in_full(body).ok().as_ref() == Some(&answer), "both readers agree");
     Ok(answer)
 }
 

@@ -46,7 +46,7 @@ impl StreamReader for Reader {
         let plain = if self.has_started { plain::chat_text(data) } else { None };
         if let Some(text) = plain.filter(|_| event.name.is_none()) {
             let text = StreamEvent::Text(text.into_owned());
-            debug_assert!(is_read_as(data, &text), "{data}");
+            debug_assert!(is_read_as(data, &text), "both readers agree");
             out.push(text);
             return Ok(());
         }
