@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use unbroken_wire::chat::{Answer, Chat, StreamEvent};
-use unbroken_wire::dialects::{Framing, OPENAI_CHAT, StreamReader};
+use unbroken_wire::dialects::{OPENAI_CHAT, StreamReader};
 use unbroken_wire::error::ErrorBody;
 use unbroken_wire::sse;
 
@@ -183,17 +183,7 @@ impl Failover {
 }
 
 pub(crate) fn request(route: Arc<crate::route::Route>, body: Vec<u8>) -> CallRequest {
-    CallRequest {
-        id: format!("{:016x}", Clock::seed()),
-        dialect: &OPENAI_CHAT,
-        model_in_path: None,
-        stream_in_path: false,
-        framing: Framing::Sse,
-        headers: http::HeaderMap::new(),
-        body: body.into(),
-        outline: None,
-        route,
-    }
+    CallRequest::new(format!("{:016x}", Clock::seed()), &OPENAI_CHAT, body, route)
 }
 
 fn header(reply: &Reply, name: &str) -> String {

@@ -48,6 +48,30 @@ pub struct CallRequest {
     pub route: Arc<Route>,
 }
 
+impl CallRequest {
+    /// A request as it stands in its body: no headers, nothing in the path, events as server-sent
+    /// ones. `id` names it in logs.
+    #[must_use]
+    pub fn new(
+        id: impl Into<String>,
+        dialect: &'static Dialect,
+        body: impl Into<Bytes>,
+        route: Arc<Route>,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            dialect,
+            model_in_path: None,
+            stream_in_path: false,
+            framing: Framing::Sse,
+            headers: HeaderMap::new(),
+            body: body.into(),
+            outline: None,
+            route,
+        }
+    }
+}
+
 /// What the client is told.
 #[derive(Debug)]
 pub struct Reply {

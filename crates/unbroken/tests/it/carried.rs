@@ -2,19 +2,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::HeaderMap;
-use serde_json::Value;
 use unbroken::endpoint::Endpoint;
-use unbroken::observer::Unobserved;
 use unbroken::providers::{GROQ, MISTRAL, OPENAI, Provider};
-use unbroken::reply::{CallRequest, Reply, ReplyBody};
-use unbroken::route::{Choice, Route};
-use unbroken::{Failover, FailoverConfig};
+use unbroken::route::Choice;
 use unbroken_drill::fake_provider::{FakeConfig, FakeProvider};
 use unbroken_drill::fault::Fault;
-use unbroken_engine::deadline::Limits;
-use unbroken_wire::dialects::{Framing, OPENAI_CHAT};
+
+use crate::whole::{call, failover};
 
 const IMAGE: &str = r#"{"model":"chat","messages":[{"role":"user","content":[
     {"type":"text","text":"What is this?"},
@@ -27,28 +21,6 @@ async fn fake() -> FakeProvider {
 fn at(provider: &'static Provider, model: &str, fake: &FakeProvider) -> Choice {
     let endpoint = Endpoint::new(provider, None).at(&format!("{}/v1", fake.url()));
     Choice::new(Arc::new(endpoint), model.to_owned())
-}
-
-fn failover() -> Failover {
-    Failover::new(FailoverConfig::default(), Arc::new(Unobserved))
-}
-
-async fn call(failover: &Failover, choices: Vec<Choice>, body: &str) -> (Reply, Value) {
-    let request = CallRequest {
-        id: "r".to_owned(),
-        dialect: &OPENAI_CHAT,
-        model_in_path: None,
-        stream_in_path: false,
-        framing: Framing::Sse,
-        headers: HeaderMap::new(),
-        body: Bytes::copy_from_slice(body.as_bytes()),
-        outline: None,
-        route: Arc::new(Route::in_order("chat", choices, Limits::default())),
-    };
-    let reply = failover.call(request).await;
-    let ReplyBody::Whole(bytes) = &reply.body else { panic!("a stream") };
-    let body = serde_json::from_slice(bytes).unwrap();
-    (reply, body)
 }
 
 #[tokio::test]

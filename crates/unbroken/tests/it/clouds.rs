@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::HeaderMap;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use unbroken::cloud::sigv4::AwsCredentials;
@@ -15,12 +13,13 @@ use unbroken::providers::{
     BEDROCK, BEDROCK_ANTHROPIC, COHERE, OPENAI, Provider, VERTEX, VERTEX_ANTHROPIC,
 };
 use unbroken::reply::{CallRequest, Reply, ReplyBody};
-use unbroken::route::{Choice, Route};
+use unbroken::route::Choice;
 use unbroken::{Failover, FailoverConfig};
 use unbroken_drill::fake_provider::{FakeConfig, FakeProvider, Manner, Said, Says};
 use unbroken_drill::fault::{CutKind, Fault};
-use unbroken_engine::deadline::Limits;
-use unbroken_wire::dialects::{ANTHROPIC_MESSAGES, Dialect, Framing, GEMINI, OPENAI_CHAT};
+use unbroken_wire::dialects::{ANTHROPIC_MESSAGES, Dialect, GEMINI, OPENAI_CHAT};
+
+use crate::whole::in_order;
 
 async fn fake() -> FakeProvider {
     let config = FakeConfig {
@@ -86,15 +85,8 @@ async fn call(
     body: &Value,
 ) -> Reply {
     let request = CallRequest {
-        id: "r".to_owned(),
-        dialect,
         model_in_path: Some("chat".to_owned()),
-        stream_in_path: false,
-        framing: Framing::Sse,
-        headers: HeaderMap::new(),
-        body: Bytes::from(body.to_string()),
-        outline: None,
-        route: Arc::new(Route::in_order("chat", choices, Limits::default())),
+        ..CallRequest::new("r", dialect, body.to_string(), in_order(choices))
     };
     failover.call(request).await
 }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -16,7 +15,7 @@ use unbroken_drill::fake_provider::{FakeConfig, FakeProvider};
 use unbroken_drill::fault::Fault;
 use unbroken_engine::deadline::Limits;
 use unbroken_engine::event::{Event, Outcome};
-use unbroken_wire::dialects::{Framing, OPENAI_CHAT};
+use unbroken_wire::dialects::OPENAI_CHAT;
 
 /// Answers every connection with these bytes, again and again if `is_endless`, and closes it.
 async fn script(answer: Vec<u8>, is_endless: bool) -> String {
@@ -49,17 +48,7 @@ fn request(route: Arc<Route>, stream: bool) -> CallRequest {
     let body = format!(
         r#"{{"model":"r","stream":{stream},"messages":[{{"role":"user","content":"x"}}]}}"#
     );
-    CallRequest {
-        id: "id".to_owned(),
-        dialect: &OPENAI_CHAT,
-        model_in_path: None,
-        stream_in_path: false,
-        framing: Framing::Sse,
-        headers: HeaderMap::new(),
-        body: Bytes::from(body),
-        outline: None,
-        route,
-    }
+    CallRequest::new("id", &OPENAI_CHAT, body, route)
 }
 
 /// What was seen of calls.

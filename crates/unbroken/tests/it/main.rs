@@ -26,3 +26,4 @@ mod seams_manners;
 mod seams_waits;
 mod stored;
 mod trail;
+mod whole;

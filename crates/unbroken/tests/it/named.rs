@@ -10,7 +10,7 @@ use unbroken::{Failover, FailoverConfig, endpoint::Endpoint, observer::Unobserve
 use unbroken_drill::fake_provider::{FakeConfig, FakeProvider};
 use unbroken_drill::fault::{BodyKind, Fault};
 use unbroken_engine::deadline::Limits;
-use unbroken_wire::dialects::{ANTHROPIC_MESSAGES, Dialect, Framing, OPENAI_CHAT};
+use unbroken_wire::dialects::{ANTHROPIC_MESSAGES, Dialect, OPENAI_CHAT};
 
 struct Gateway {
     provider: FakeProvider,
@@ -37,17 +37,7 @@ impl Gateway {
         );
         let dialect: &'static Dialect =
             if client == "anthropic" { &ANTHROPIC_MESSAGES } else { &OPENAI_CHAT };
-        CallRequest {
-            id: "r".to_owned(),
-            dialect,
-            model_in_path: None,
-            stream_in_path: false,
-            framing: Framing::Sse,
-            headers,
-            body: body.into(),
-            outline: None,
-            route: self.route.clone(),
-        }
+        CallRequest { headers, ..CallRequest::new("r", dialect, body, self.route.clone()) }
     }
 
     async fn ask(&self, key: &str, client: &str, prompt: &str, stream: bool) -> Reply {

@@ -3,19 +3,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
-use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use unbroken::endpoint::Endpoint;
-use unbroken::observer::Unobserved;
 use unbroken::providers::OPENAI_COMPATIBLE;
-use unbroken::reply::{CallRequest, Reply, ReplyBody};
-use unbroken::route::{Choice, Route};
-use unbroken::{Failover, FailoverConfig};
-use unbroken_engine::deadline::Limits;
-use unbroken_wire::dialects::{Framing, OPENAI_CHAT};
+use unbroken::route::Choice;
+
+use crate::whole::{call, failover};
 
 /// A host that refuses fields, one after the other, and keeps what it was asked.
 ///
@@ -102,32 +97,6 @@ async fn serve(
     }
 }
 
-async fn call(failover: &Failover, choice: Choice, body: &Value) -> (Reply, Value) {
-    call_all(failover, vec![choice], body).await
-}
-
-async fn call_all(failover: &Failover, choices: Vec<Choice>, body: &Value) -> (Reply, Value) {
-    let request = CallRequest {
-        id: "r".to_owned(),
-        dialect: &OPENAI_CHAT,
-        model_in_path: None,
-        stream_in_path: false,
-        framing: Framing::Sse,
-        headers: HeaderMap::new(),
-        body: Bytes::from(body.to_string()),
-        outline: None,
-        route: Arc::new(Route::in_order("chat", choices, Limits::default())),
-    };
-    let reply = failover.call(request).await;
-    let ReplyBody::Whole(bytes) = &reply.body else { panic!("a stream") };
-    let body = serde_json::from_slice(bytes).unwrap();
-    (reply, body)
-}
-
-fn failover() -> Failover {
-    Failover::new(FailoverConfig::default(), Arc::new(Unobserved))
-}
-
 fn asking(more: &Value) -> Value {
     let mut body = json!({ "model": "m", "messages": [{ "role": "user", "content": "a" }] });
     for (key, value) in more.as_object().unwrap() {
@@ -141,7 +110,7 @@ async fn a_refused_hint_is_left_out_at_once_and_from_then_on() {
     let picky = Picky::start(&["temperature", "max_tokens"]).await;
     let failover = failover();
     let body = asking(&json!({ "temperature": 0.2, "max_tokens": 9, "seed": 1 }));
-    let (reply, answer) = call(&failover, picky.choice(), &body).await;
+    let (reply, answer) = call(&failover, vec![picky.choice()], &body).await;
     assert_eq!((reply.status, &answer["choices"][0]["message"]["content"]), (200, &"well".into()));
     assert_eq!(reply.headers["x-unbroken-warnings"], "dropped:temperature");
     assert_eq!(reply.headers["x-unbroken-attempts"], "1", "one attempt, however often it asked");
@@ -150,7 +119,7 @@ async fn a_refused_hint_is_left_out_at_once_and_from_then_on() {
     let last = asking(&json!({ "max_completion_tokens": 9, "seed": 1 }));
     assert_eq!(asked[2], last, "nothing else was changed");
     // What was learned needs no refusal any more.
-    let (reply, _) = call(&failover, picky.choice(), &body).await;
+    let (reply, _) = call(&failover, vec![picky.choice()], &body).await;
     assert_eq!(reply.headers["x-unbroken-warnings"], "dropped:temperature");
     assert_eq!(picky.asked().len(), 4);
     assert_eq!(picky.asked()[3], last);
@@ -160,7 +129,7 @@ async fn a_refused_hint_is_left_out_at_once_and_from_then_on() {
 async fn what_the_client_needs_is_never_left_out() {
     let picky = Picky::start(&["logprobs"]).await;
     let body = asking(&json!({ "logprobs": true }));
-    let (reply, answer) = call(&failover(), picky.choice(), &body).await;
+    let (reply, answer) = call(&failover(), vec![picky.choice()], &body).await;
     assert_eq!(reply.status, 400);
     assert!(answer["error"]["message"].as_str().unwrap().contains("logprobs"), "{answer}");
     assert_eq!(picky.asked().len(), 1);
@@ -172,7 +141,7 @@ async fn a_host_that_refuses_everything_is_not_asked_for_ever() {
     let body = asking(&json!({
         "temperature": 0.2, "top_p": 0.5, "seed": 1, "user": "u", "store": true,
     }));
-    let (reply, _) = call(&failover(), picky.choice(), &body).await;
+    let (reply, _) = call(&failover(), vec![picky.choice()], &body).await;
     assert_eq!((reply.status, picky.asked().len()), (400, 4), "three fields are its share");
 }
 
@@ -183,7 +152,7 @@ async fn a_target_that_says_its_limit_is_used_up_is_left_before_it_refuses() {
     let body = asking(&json!({}));
     for _ in 0..3 {
         let choices = vec![first.choice(), second.choice()];
-        let (reply, _) = call_all(&failover, choices, &body).await;
+        let (reply, _) = call(&failover, choices, &body).await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.headers["x-unbroken-attempts"], "1", "nobody had to refuse");
     }

@@ -14,7 +14,7 @@ use unbroken_drill::scorekeeper::{Verdict, judge_stream_with_usage};
 use unbroken_engine::deadline::Limits;
 use unbroken_engine::fleet::RetryConfig;
 use unbroken_engine::health::HealthConfig;
-use unbroken_wire::dialects::{DIALECTS, Dialect, Framing};
+use unbroken_wire::dialects::{DIALECTS, Dialect};
 
 pub(crate) const PROVIDERS: [&Provider; 3] =
     [&providers::OPENAI_COMPATIBLE, &providers::ANTHROPIC, &providers::GEMINI];
@@ -75,15 +75,10 @@ impl World {
     /// What the client of this dialect gets, byte for byte.
     pub(crate) async fn ask(&self, dialect: &'static Dialect, body: &str) -> (u16, Vec<u8>) {
         let request = CallRequest {
-            id: "call-7".to_owned(),
-            dialect,
             model_in_path: (dialect.name == "gemini").then(|| "r".to_owned()),
             stream_in_path: true,
-            framing: Framing::Sse,
             headers: self.headers.clone(),
-            body: body.to_owned().into(),
-            outline: None,
-            route: Arc::new(self.route.clone()),
+            ..CallRequest::new("call-7", dialect, body.to_owned(), Arc::new(self.route.clone()))
         };
         let reply = self.failover.call(request).await;
         let mut bytes = Vec::new();

@@ -24,7 +24,7 @@ use unbroken_drill::scorekeeper::{Verdict, judge_stream_with_usage, judge_whole}
 use unbroken_engine::deadline::Limits;
 use unbroken_engine::fleet::RetryConfig;
 use unbroken_engine::health::HealthConfig;
-use unbroken_wire::dialects::{DIALECTS as CLIENTS, Dialect, Framing};
+use unbroken_wire::dialects::{DIALECTS as CLIENTS, Dialect};
 use unbroken_wire::resume::Prefill as Takes;
 
 mod streams;
@@ -368,15 +368,9 @@ async fn ask(
     kind: &str,
 ) -> (u16, Vec<u8>) {
     let request = CallRequest {
-        id: "call-7".to_owned(),
-        dialect,
         model_in_path: (dialect.name == "gemini").then(|| "r".to_owned()),
         stream_in_path: true,
-        framing: Framing::Sse,
-        headers: http::HeaderMap::new(),
-        body: body(dialect, kind).into(),
-        outline: None,
-        route: Arc::new(route),
+        ..CallRequest::new("call-7", dialect, body(dialect, kind), Arc::new(route))
     };
     let reply = failover.call(request).await;
     let mut bytes = Vec::new();
