@@ -90,7 +90,7 @@ impl Draft {
             let named = text.as_deref().and_then(super::provider::variable);
             self.variables.extend(named.map(|variable| (variable.to_owned(), is_address)));
         }
-        if vendor.name == "bedrock-anthropic" && variable.is_none() {
+        if vendor.name.starts_with("bedrock") && variable.is_none() {
             for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
                 self.variables.insert(variable.to_owned(), false);
             }
@@ -161,7 +161,9 @@ fn completed(vendor: &Vendor, wanted: Wanted) -> Wanted {
     let or = |text: Option<String>, usual: &str| Some(text.unwrap_or_else(|| usual.to_owned()));
     match vendor.name {
         "azure" => Wanted { base_url: or(wanted.base_url, "${AZURE_API_BASE}"), ..wanted },
-        "bedrock-anthropic" => Wanted { region: or(wanted.region, "${AWS_REGION}"), ..wanted },
+        "bedrock" | "bedrock-anthropic" => {
+            Wanted { region: or(wanted.region, "${AWS_REGION}"), ..wanted }
+        }
         _ => wanted,
     }
 }

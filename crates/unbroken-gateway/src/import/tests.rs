@@ -204,3 +204,18 @@ fn what_cannot_be_read_is_not_quoted() {
         assert!(!error.contains("sk-secret"), "{error}");
     }
 }
+
+#[test]
+fn on_bedrock_claude_has_its_own_api_and_the_others_share_one() {
+    let file = "model_list:\n  \
+                - {model_name: a, litellm_params: {model: bedrock/us.amazon.nova-lite-v1:0}}\n  \
+                - {model_name: b, litellm_params: {model: bedrock/anthropic.claude-haiku-4-5}}\n";
+    let plan = plan(&litellm(file).unwrap());
+    let target = |route: &str| plan.routes[route].tiers[0].choices[0].label().to_owned();
+    assert_eq!(target("a"), "bedrock/us.amazon.nova-lite-v1:0");
+    assert_eq!(target("b"), "bedrock-anthropic/anthropic.claude-haiku-4-5");
+    let file = r#"{"provider": "bedrock", "override_params": {"model": "amazon.nova-pro-v1:0"}}"#;
+    let plan = self::plan(&portkey(file, &asked()).unwrap());
+    let choice = &plan.routes["chat"].tiers[0].choices[0];
+    assert_eq!(choice.label(), "bedrock/amazon.nova-pro-v1:0");
+}

@@ -42,7 +42,9 @@ pub(super) const VENDORS: &[Vendor] = &[
     ours(&["azure", "azure_text"], &["azure-openai"], "azure", "AZURE_API_KEY"),
     ours(&["anthropic", "anthropic_text"], &["anthropic"], "anthropic", "ANTHROPIC_API_KEY"),
     ours(&["gemini"], &["google"], "gemini", "GEMINI_API_KEY"),
-    ours(&["bedrock", "bedrock_converse"], &["bedrock"], "bedrock-anthropic", ""),
+    ours(&["bedrock", "bedrock_converse"], &["bedrock"], "bedrock", ""),
+    // Nobody else has two names for it.
+    ours(&[], &[], "bedrock-anthropic", ""),
     ours(&["mistral", "codestral"], &["mistral-ai"], "mistral", "MISTRAL_API_KEY"),
     ours(&["groq"], &["groq"], "groq", "GROQ_API_KEY"),
     ours(&["together_ai"], &["together-ai"], "together", "TOGETHERAI_API_KEY"),
@@ -100,6 +102,12 @@ pub(super) fn of_litellm(prefix: &str) -> Option<&'static Vendor> {
 /// The vendor of this name.
 pub(super) fn of_portkey(name: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.portkey.contains(&name))
+}
+
+/// Who serves a model of this vendor: Claude loses less on Bedrock by its own API.
+pub(super) fn serving(vendor: &'static Vendor, model: &str) -> &'static Vendor {
+    let is_claude = vendor.name == "bedrock" && model.contains("anthropic.");
+    named("bedrock-anthropic").filter(|_| is_claude).unwrap_or(vendor)
 }
 
 /// Why somebody is not brought along.

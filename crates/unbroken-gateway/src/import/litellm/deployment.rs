@@ -92,10 +92,7 @@ fn vendor_and_model(said: Option<&str>, model: &str) -> Result<(&'static Vendor,
     for word in ["responses/", "converse/", "invoke/", "o_series/", "chat/"] {
         rest = rest.strip_prefix(word).unwrap_or(rest);
     }
-    if vendor.name == "bedrock-anthropic" && !rest.contains("anthropic.") {
-        return Err(format!("of Bedrock only Claude is spoken to here, not `{rest}`"));
-    }
-    Ok((vendor, rest.to_owned()))
+    Ok((vendors::serving(vendor, rest), rest.to_owned()))
 }
 
 /// What the parameters say of the provider.

@@ -34,7 +34,7 @@ impl Reader<'_> {
         let wanted = self.wanted(node, slug.as_deref());
         let deployment = node.text("azure_deployment_id").or_else(|| node.text("deployment_id"));
         let (vendor, model) = match (vendor, model.or(deployment)) {
-            (Ok(vendor), Some(model)) => (vendor, model),
+            (Ok(vendor), Some(model)) => (vendors::serving(vendor, &model), model),
             (Err(why), _) => {
                 self.draft.note(&at, &why);
                 return Vec::new();
