@@ -10,7 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use unbroken::Failover;
 
@@ -19,6 +19,9 @@ use super::respond::Responder;
 use super::socket::{Patience, Socket};
 use crate::metrics::Metrics;
 
+/// Connections that wait to be accepted, at most; the kernel's `somaxconn` may be less. With the
+/// usual 128 a fleet of clients that comes back at once is reset by the kernel, unseen by anybody.
+const BACKLOG: u32 = 4_096;
 /// A client that sends its headers more slowly than this is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that reads nothing for two minutes has most likely forgotten its answer.
@@ -51,7 +54,7 @@ impl Server {
         current: Arc<Current>,
         metrics: Arc<Metrics>,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(current.get().plan().listen).await?;
+        let listener = listen(current.get().plan().listen)?;
         let address = listener.local_addr()?;
         let responder = Arc::new(Responder::new(failover, current, metrics));
         Ok(Self { listener, responder, address })
@@ -97,6 +100,14 @@ impl Server {
     }
 }
 
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A gateway that is started anew need not wait for the connections of the one before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 fn serve<P: Send + 'static>(
     stream: TcpStream,
     responder: Arc<Responder>,
@@ -117,4 +128,24 @@ fn serve<P: Send + 'static>(
         drop(connection.await);
         drop(place);
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_that_come_at_once_are_not_turned_away_before_they_are_accepted() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        // Nobody accepts. A connection that does not fit is tried again by the kernel after 1 s.
+        for n in 0..400 {
+            let connecting = TcpStream::connect(address);
+            let connected = tokio::time::timeout(Duration::from_millis(900), connecting).await;
+            waiting.push(connected.unwrap_or_else(|_| panic!("connection {n}")).unwrap());
+        }
+        let (accepted, _) = listener.accept().await.unwrap();
+        assert_eq!(accepted.peer_addr().unwrap(), waiting[0].local_addr().unwrap());
+    }
 }
