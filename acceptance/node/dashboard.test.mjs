@@ -1,7 +1,8 @@
 // The dashboard in a real browser: without a token, an outage as it happens, an operator's keys, both themes.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -14,7 +15,7 @@ const skip = existsSync(BROWSER) ? false : `NO BROWSER at ${BROWSER}: THE DASHBO
 if (skip) console.error(`acceptance: ${skip}`);
 const processes = [];
 const providers = {};
-let url, admin, browser, calls;
+let url, admin, browser, calls, folder;
 
 /** Starts the program and resolves to the match of a pattern in what it prints. */
 function start(args, pattern) {
@@ -62,7 +63,8 @@ before(async () => {
     config += `[[provider]]\nname = "${name}"\ndialect = "openai-chat"\nbase_url = "${providers[name]}/v1"\n`;
   }
   config += `[[route]]\nname = "chat"\ntargets = ["first/m", "second/m"]\n[admin]\nlisten = "127.0.0.1:0"\ntoken = "${TOKEN}"\n`;
-  const file = join(mkdtempSync(join(tmpdir(), "unbroken-")), "unbroken.toml");
+  folder = mkdtempSync(join(tmpdir(), "unbroken-"));
+  const file = join(folder, "unbroken.toml");
   writeFileSync(file, config);
   [, url, admin] = await start(["serve", "--config", file], /on (http:\/\/[0-9.:]+)\s+dashboard (http:\/\/[0-9.:]+)\s/);
   const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -76,7 +78,9 @@ after(async () => {
   for (const child of processes) {
     child.removeAllListeners("exit");
     child.kill();
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   }
+  if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
 test("without the token it asks for it and shows nothing", { skip }, async () => {

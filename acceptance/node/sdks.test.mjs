@@ -2,7 +2,8 @@
 // healthy and with the first target dead. The SDKs' own retries are off, so that only the gateway can save a call.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -23,7 +24,7 @@ const DIALECTS = {
 const ROUTES = Object.keys(DIALECTS).flatMap((name) => [name, `rescue-${name}`]);
 const processes = [];
 const providers = {};
-let url;
+let url, folder;
 
 /** Starts the program and resolves to the address that it prints. */
 function start(...args) {
@@ -58,12 +59,17 @@ before(async () => {
     config += `[[route]]\nname = "${name}"\ntargets = ["${name}/m"]\n`;
     config += `[[route]]\nname = "rescue-${name}"\ntargets = ["dead/m", "${name}/m"]\n`;
   }
-  const file = join(mkdtempSync(join(tmpdir(), "unbroken-")), "unbroken.toml");
+  folder = mkdtempSync(join(tmpdir(), "unbroken-"));
+  const file = join(folder, "unbroken.toml");
   writeFileSync(file, config);
   url = await start("serve", "--config", file);
 });
 
-after(() => processes.forEach((child) => child.kill()));
+after(async () => {
+  processes.forEach((child) => child.kill());
+  await Promise.all(processes.map((child) => child.exitCode ?? child.signalCode ?? once(child, "exit")));
+  rmSync(folder, { recursive: true, force: true });
+});
 
 /** Runs `body` while the provider that answers on `route` refuses the client's own request. */
 async function whileFailing(route, body) {

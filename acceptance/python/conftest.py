@@ -73,9 +73,11 @@ class Stage:
             self.providers[first].cut(model)
             config += f'[[route]]\nname = "cut-{client}-{first}-{second}"\n'
             config += f'targets = ["{first}/{model}", "{second}/m"]\n'
-        with tempfile.NamedTemporaryFile("w", suffix=".toml", delete=False) as file:
-            file.write(config)
-        self.gateway, self.url = start(["serve", "--config", file.name], r"http://[0-9.:]+", "stderr")
+        self.folder = tempfile.TemporaryDirectory()
+        file = os.path.join(self.folder.name, "unbroken.toml")
+        with open(file, "w") as out:
+            out.write(config)
+        self.gateway, self.url = start(["serve", "--config", file], r"http://[0-9.:]+", "stderr")
         # Nobody reads the log: it must not fill its pipe.
         import threading
 
@@ -85,6 +87,7 @@ class Stage:
         for process in [self.gateway, self.dead.process, *(p.process for p in self.providers.values())]:
             process.terminate()
             process.wait(timeout=10)
+        self.folder.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,8 @@ use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
 
-use crate::Failed;
+use crate::{Failed, process};
 
 type Upstream = Client<HttpConnector, Incoming>;
 
@@ -22,7 +21,7 @@ pub(crate) async fn run(address: &str, upstream: &str) -> Result<(), Failed> {
     connector.set_nodelay(true);
     let client: Upstream =
         Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1024).build(connector);
-    let listener = TcpListener::bind(address).await?;
+    let listener = process::listen(address)?;
     let upstream: Arc<str> = upstream.into();
     loop {
         let (stream, _) = listener.accept().await?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::Failed;
 use crate::load::{self, Load};
-use crate::process::Process;
+use crate::process::{Folder, Process};
 use crate::seam;
 use crate::table::{self, Round, Rounds};
 
@@ -111,17 +111,16 @@ pub(crate) async fn run(options: &[&str]) -> Result<(), Failed> {
     let scale = Scale::of(options)?;
     let own = std::env::current_exe()?;
     let gateway_program = own.with_file_name("unbroken");
-    let file = std::env::temp_dir().join(format!("unbroken-bench-{}.toml", std::process::id()));
-    std::fs::write(&file, CONFIGURATION)?;
+    // Removed last, with what the gateway has written down in it.
+    let folder = Folder::new("unbroken-bench")?;
+    let file = folder.write(CONFIGURATION)?;
     let provider = Process::start(&own, &["provider", PROVIDER], PROVIDER).await?;
     let floor = Process::start(&own, &["floor", FLOOR, PROVIDER], FLOOR).await?;
-    let name = file.display().to_string();
-    let gateway = gateway(&gateway_program, &name).await?;
+    let gateway = gateway(&gateway_program, &file).await?;
     let bench = Bench { provider, floor, gateway, scale, own };
     let is_all = bench.scale.only.is_none();
-    let result = bench.all().await;
-    std::fs::remove_file(&file)?;
-    result?;
+    bench.all().await?;
+    drop(bench);
     if is_all { crate::translate::run() } else { Ok(()) }
 }
 
@@ -159,11 +158,10 @@ impl Bench {
         if !self.scale.wants("seam") {
             return Ok(());
         }
-        let name = format!("unbroken-bench-seam-{}.toml", std::process::id());
-        let file = std::env::temp_dir().join(name);
-        std::fs::write(&file, seam::CONFIGURATION)?;
+        let folder = Folder::new("unbroken-bench-seam")?;
+        let file = folder.write(seam::CONFIGURATION)?;
         let program = self.own.with_file_name("unbroken");
-        let arguments = ["serve", "--config", &file.display().to_string()];
+        let arguments = ["serve", "--config", file.as_str()];
         let start = || Process::start(&program, &arguments, seam::GATEWAY);
         let gateway = start().await?;
         seam::times(PROVIDER, self.scale.rounds * 20).await?;
@@ -175,7 +173,7 @@ impl Bench {
             let gateway = start().await?;
             println!("  {name}: {:.1}", seam::open(&gateway, model, streams).await?);
         }
-        Ok(std::fs::remove_file(&file)?)
+        Ok(())
     }
 
     fn load(&self, body: hyper::body::Bytes, ends_with: &'static str, connections: usize) -> Load {

@@ -1,10 +1,10 @@
 //! The processes that are measured, and what the system says they cost.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::Failed;
 
@@ -12,6 +12,40 @@ use crate::Failed;
 const TICKS_PER_SECOND: f64 = 100.0;
 /// A process that does not listen by then has failed.
 const START_MAX: Duration = Duration::from_secs(10);
+
+/// Listens for as many clients at once as the gateway does.
+pub(crate) fn listen(address: &str) -> Result<TcpListener, Failed> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address.parse()?)?;
+    Ok(socket.listen(4_096)?)
+}
+
+/// A folder for one run, that ends with its owner.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Result<Self, Failed> {
+        let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Writes a gateway's configuration; its path.
+    pub(crate) fn write(&self, configuration: &str) -> Result<String, Failed> {
+        let file = self.0.join("unbroken.toml");
+        std::fs::write(&file, configuration)?;
+        Ok(file.display().to_string())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What stays is the system's to remove.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
 
 /// A child that ends with its owner.
 #[derive(Debug)]

@@ -18,14 +18,13 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 use tokio::time::{Instant, Sleep};
 
-use crate::Failed;
+use crate::{Failed, process};
 
 /// Serves until it is ended.
 pub(crate) async fn run(address: &str) -> Result<(), Failed> {
-    let listener = TcpListener::bind(address).await?;
+    let listener = process::listen(address)?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

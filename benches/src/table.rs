@@ -56,7 +56,7 @@ pub(crate) fn heading() -> String {
             "CPU per call",
             "first p50",
             "whole p99",
-            "lost",
+            "lost (floor's)",
         ]),
         line(["---", "--:", "--:", "--:", "--:", "--:", "--:"]),
     ]
@@ -88,11 +88,14 @@ pub(crate) fn row(name: &str, rounds: &Rounds) -> String {
         ratios.sort_by(f64::total_cmp);
         ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
     };
-    let lost: usize = gateway.iter().map(|round| round.outcome.lost).sum();
+    let lost = |rounds: &[Round]| -> usize { rounds.iter().map(|r| r.outcome.lost).sum() };
+    let lost = (lost(gateway), lost(floor));
     let rate = gateway.iter().map(|round| round.outcome.rate).fold(0.0, f64::max);
     format!(
-        "| {name} | {rate:.0} | {rates} | {cpu} | {:.2} | {:.2} | {lost} |",
+        "| {name} | {rate:.0} | {rates} | {cpu} | {:.2} | {:.2} | {} ({}) |",
         added(|outcome| &outcome.first, 0.5),
         added(|outcome| &outcome.whole, 0.99),
+        lost.0,
+        lost.1,
     )
 }
